@@ -1,0 +1,148 @@
+"""Find methods, data sets and metrics: the file name is the key, there is nothing to register.
+
+`disentangle/models/vae.py` is the method `vae`, `datasets/dsprites.py` the data set `dsprites`,
+`metrics/mig.py` the metric `mig`. Each such file ends with one descriptor: `METHOD`, `DATASET` or
+`METRIC`. A helper file's name begins with an underscore; it is not listed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from disentangle.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    import msgspec
+    from torch import Tensor, nn
+
+    from disentangle.data import FactorData
+    from disentangle.losses import LossResult
+
+Kind = Literal["method", "dataset", "metric"]
+PACKAGES: dict[str, str] = {
+    "method": "disentangle.models",
+    "dataset": "disentangle.datasets",
+    "metric": "disentangle.metrics",
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the trainer needs to know of a method; the objective itself is the model's.
+
+    Attributes:
+        title: the name in tables, such as ``"beta-VAE"``.
+        paper: the source, such as ``"Higgins et al. 2017"``.
+        settings: a frozen `msgspec.Struct` with the hyperparameters, their types and defaults.
+        build: ``(encoder, decoder, latents, settings) -> model``.
+        loss: ``(model, images, noise, settings) -> LossResult``; ``images`` is a batch
+            ``(B, C, H, W)`` or, where `pairs`, a tuple of two; ``noise`` is ``(B, 1, latents)``,
+            or a tuple of two.
+        represent: ``(model, images) -> codes (B, latents)``, the representation to be scored.
+        decode: ``(model, codes (B, latents)) -> images in [0, 1]``, for pictures.
+        pairs: whether a batch is weakly supervised pairs.
+    """
+
+    title: str
+    paper: str
+    settings: type[msgspec.Struct]
+    build: Callable[[nn.Module, nn.Module, int, Any], nn.Module]
+    loss: Callable[[Any, Any, Any, Any], LossResult]
+    represent: Callable[[Any, Tensor], Tensor]
+    decode: Callable[[Any, Tensor], Tensor]
+    pairs: bool = False
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: where it comes from and how to load it.
+
+    Attributes:
+        title: the name in tables.
+        paper: the source.
+        load: ``(source, path) -> FactorData`` with ``source`` one of ``"auto"``, ``"official"``,
+            ``"drawn"`` and ``path`` the official file if the user named one.
+        download: ``() -> path`` of the official file; asked for by the user only.
+    """
+
+    title: str
+    paper: str
+    load: Callable[..., FactorData]
+    download: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: its function, its id, and the sizes the studies published it with.
+
+    Attributes:
+        id: estimator and version, such as ``"mig@1"``; stands in every row.
+        title: one line for people.
+        paper: the source.
+        function: ``(codes, factors, *, rng, **options) -> result`` with ``float(result)`` its
+            headline and ``result.scores()`` a dict of everything that gets a row of its own.
+        published: the options (such as the number of points) of the published protocol.
+        headline: the key of ``result.scores()`` that a leaderboard shows.
+    """
+
+    id: str
+    title: str
+    paper: str
+    function: Callable[..., Any]
+    published: Mapping[str, Any] = field(default_factory=dict)
+    headline: str = ""
+
+    def named(self, options: Mapping[str, Any]) -> str:
+        """The id, with every option that departs from the published protocol spelled out.
+
+        >>> Metric("mig@1", "", "", max, {"points": 10_000}).named({"points": 500})
+        'mig@1[points=500]'
+        """
+        own = {k: v for k, v in sorted(options.items()) if self.published.get(k) != v}
+        return self.id + (f"[{','.join(f'{k}={v}' for k, v in own.items())}]" if own else "")
+
+
+@cache
+def names(kind: Kind) -> tuple[str, ...]:
+    """The names that exist, sorted. Nothing is imported for it.
+
+    >>> names("metric")[:3]
+    ('beta_vae', 'dci', 'mig')
+    """
+    spec = importlib.util.find_spec(PACKAGES[kind])
+    places = spec.submodule_search_locations if spec is not None else None
+    found = (info.name for info in pkgutil.iter_modules(places))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+@overload
+def get(kind: Literal["method"], name: str) -> Method: ...
+@overload
+def get(kind: Literal["dataset"], name: str) -> Dataset: ...
+@overload
+def get(kind: Literal["metric"], name: str) -> Metric: ...
+def get(kind: Kind, name: str) -> Any:
+    """The descriptor of a method, data set or metric.
+
+    Raises:
+        InputError: no file has that name; the message gives the nearest ones.
+
+    >>> get("metric", "mig").id
+    'mig@1'
+    """
+    if name not in names(kind):
+        raise unknown(kind, name, names(kind))
+    found = getattr(importlib.import_module(f"{PACKAGES[kind]}.{name}"), kind.upper(), None)
+    expected = {"method": Method, "dataset": Dataset, "metric": Metric}[kind]
+    if not isinstance(found, expected):
+        raise InputError(
+            f"{PACKAGES[kind]}.{name} must end with {kind.upper()} = {expected.__name__}(...), "
+            f"found {type(found).__name__}; a helper file's name begins with an underscore"
+        )
+    return found
