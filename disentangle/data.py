@@ -1,0 +1,155 @@
+"""A data set as a full factor grid: images are a function of indices, factors are index arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from disentangle.errors import InputError
+from disentangle.pairs import Pairs, Rule, sample_pairs
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from disentangle.images import ImageStore
+
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class FactorData:
+    """All images of a factor grid, in row-major order (the last factor changes fastest).
+
+    Attributes:
+        name: the data set's name.
+        factor_names: one name per factor.
+        factor_values: per factor the physical values that the indices ``0..size-1`` stand for.
+        store: the images, see `disentangle.images`.
+        source: ``"official"`` (a verified file), ``"drawn"`` (redrawn here) or ``"user"``.
+        checksum: of the official file or of the drawn content.
+        note: what a reader of a table should know of the source.
+        device: where the images lie.
+
+    Raises:
+        InputError: names, values and images do not fit together.
+
+    >>> from disentangle.images import Pixels
+    >>> grid = np.arange(6, dtype=np.uint8).reshape(6, 1, 1).repeat(2, 1).repeat(2, 2)
+    >>> data = FactorData("tiny", ("row", "column"), (np.arange(2), np.arange(3)), Pixels(grid), "user", "")
+    >>> data.index([[1, 2]]), data.factors([5])
+    (array([5]), array([[1, 2]]))
+    >>> data.images([0, 5]).shape
+    torch.Size([2, 1, 2, 2])
+    """
+
+    name: str
+    factor_names: tuple[str, ...]
+    factor_values: tuple[NDArray[Any], ...]
+    store: ImageStore
+    source: str
+    checksum: str
+    note: str = ""
+    device: torch.device = CPU
+
+    def __post_init__(self) -> None:
+        if len(self.factor_names) != len(self.factor_values) or not self.factor_names:
+            raise InputError(
+                f"{self.name}: {len(self.factor_names)} factor names for "
+                f"{len(self.factor_values)} lists of values"
+            )
+        if math.prod(self.sizes) != len(self.store):
+            raise InputError(
+                f"{self.name}: a grid of sizes {self.sizes} has {math.prod(self.sizes)} images, "
+                f"got {len(self.store)}"
+            )
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of values of each factor."""
+        return tuple(len(values) for values in self.factor_values)
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.store)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)``."""
+        return self.store.shape
+
+    def index(self, factors: ArrayLike) -> NDArray[np.int64]:
+        """The index of each row of factors ``(..., F)``, shape ``(...)``.
+
+        Raises:
+            InputError: a factor is out of its range, or there are not F of them.
+        """
+        rows = np.asarray(factors)
+        if rows.ndim < 1 or rows.shape[-1] != len(self.sizes) or not np.issubdtype(rows.dtype, np.integer):
+            raise InputError(
+                f"{self.name}: factors must be integers of shape (..., {len(self.sizes)}), "
+                f"got {rows.dtype} {rows.shape}"
+            )
+        bad = (rows < 0) | (rows >= np.array(self.sizes))
+        if bad.any():
+            column = int(np.argwhere(bad)[0][-1])
+            raise InputError(
+                f"{self.name}: factor {self.factor_names[column]!r} must be in 0..{self.sizes[column] - 1}, "
+                f"got {rows[bad][0]}"
+            )
+        return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(rows, -1, 0)), self.sizes), dtype=np.int64)
+
+    def factors(self, index: ArrayLike) -> NDArray[np.int64]:
+        """The factors ``(..., F)`` of each index ``(...)``; the inverse of `index`."""
+        flat = self._checked(np.asarray(index))
+        return np.stack(np.unravel_index(flat, self.sizes), axis=-1).astype(np.int64)
+
+    def all_factors(self) -> NDArray[np.int64]:
+        """The factors of the whole grid ``(N, F)``, in order."""
+        return self.factors(np.arange(len(self)))
+
+    def images(self, index: ArrayLike | Tensor) -> Tensor:
+        """Images ``(B, C, H, W)``, float32 in [0, 1], on the data's device.
+
+        Args:
+            index: indices ``(B,)``; a tensor that lies on the device is used as it is, unchecked,
+                so that a GPU step needs no synchronisation.
+
+        Raises:
+            InputError: an index is out of range.
+        """
+        if isinstance(index, Tensor):
+            return self.store.gather(index)
+        checked = torch.from_numpy(np.atleast_1d(self._checked(np.asarray(index))))
+        return self.store.gather(checked.to(self.device))
+
+    def pairs(
+        self, n: int, k: int | str = 1, rule: Rule = "paper", rng: np.random.Generator | int = 0
+    ) -> Pairs:
+        """Weakly supervised pairs; see `disentangle.pairs.sample_pairs`."""
+        return sample_pairs(self.sizes, n, k, rule, rng)
+
+    def to(self, device: str | torch.device) -> FactorData:
+        """The same data with its images resident on ``device``."""
+        place = torch.device(device)
+        return self if place == self.device else replace(self, store=self.store.to(place), device=place)
+
+    def _checked(self, index: NDArray[Any]) -> NDArray[np.int64]:
+        if not np.issubdtype(index.dtype, np.integer):
+            raise InputError(f"{self.name}: indices must be integers, got {index.dtype}")
+        if index.size and (index.min() < 0 or index.max() >= len(self)):
+            worst = index.min() if index.min() < 0 else index.max()
+            raise InputError(f"{self.name}: index {worst} is outside 0..{len(self) - 1}")
+        return index.astype(np.int64, copy=False)
+
+
+def draw_factors(sizes: Sequence[int], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """``n`` rows of factors ``(n, F)``, uniform over the grid, with replacement."""
+    return rng.integers(0, np.asarray(sizes), (n, len(sizes)))
