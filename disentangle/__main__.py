@@ -1,0 +1,309 @@
+"""The command line. Each command calls the library; what it prints is its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+# torch and scikit-learn are imported inside the commands, so that --help answers at once.
+from cyclopts import App, Parameter
+
+app = App(
+    name="disentangle",
+    help="The benchmark suite for disentangled representations.\n\nStart with: disentangle demo",
+    version_flags=["--version"],
+    version=lambda: _version(),
+)
+Source = Annotated[str, Parameter(help="official, drawn, or auto: official where the file is found.")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:1.")]
+Workers = Annotated[int | None, Parameter(help="Processes at once; one per core on a CPU if left out.")]
+
+
+def _version() -> str:
+    from disentangle.provenance import version
+
+    return version()
+
+
+@app.command
+def data(
+    name: str,
+    /,
+    *,
+    source: Source = "auto",
+    path: Annotated[
+        Path | None, Parameter(help="The official file, where it is not in the usual places.")
+    ] = None,
+    download: Annotated[bool, Parameter(help="Fetch the official file first.", negative="")] = False,
+    picture: Annotated[Path | None, Parameter(help="Write a contact sheet, one row per factor.")] = None,
+) -> None:
+    """Show what a data set is and where it comes from.
+
+    Example: disentangle data dsprites --picture sheet.png
+    """
+    from disentangle import find
+
+    dataset = find.get("dataset", name)
+    if download:
+        if dataset.download is None:
+            from disentangle.errors import InputError
+
+            raise InputError(f"the data set {name!r} has no official file to download")
+        path = dataset.download()
+    loaded = dataset.load(source, path)
+    print(f"{dataset.title}: {len(loaded):,} images of shape {'x'.join(map(str, loaded.image_shape))}")
+    print(f"paper     {dataset.paper}\nsource    {loaded.source}\nchecksum  {loaded.checksum}")
+    print(f"memory    {loaded.store.nbytes / 1e6:.0f} MB")
+    if loaded.note:
+        print(f"note      {loaded.note}")
+    for factor, values in zip(loaded.factor_names, loaded.factor_values, strict=True):
+        print(f"factor    {factor:12} {len(values):4} values from {values[0]:.4g} to {values[-1]:.4g}")
+    if picture is not None:
+        from disentangle.pictures import contact_sheet
+
+        contact_sheet(loaded, picture)
+        print(f"picture   {picture}")
+
+
+@app.command
+def train(
+    *,
+    method: Annotated[str, Parameter(help="vae, beta_vae, ada_gvae, ...")],
+    dataset: Annotated[str, Parameter(help="dsprites, shapes3d, ...")] = "dsprites",
+    set: Annotated[
+        list[str] | None, Parameter(help="A hyperparameter, such as beta=4; may be repeated.", negative="")
+    ] = None,
+    seed: int = 0,
+    steps: int = 300_000,
+    batch: int = 64,
+    lr: float = 1e-4,
+    source: Source = "auto",
+    device: Device = "auto",
+    threads: Annotated[
+        int, Parameter(help="On a CPU. Another number moves the last digits of the results.")
+    ] = 1,
+    checkpoint_every: Annotated[int, Parameter(help="Steps between checkpoints.")] = 1000,
+    out: Annotated[Path, Parameter(help="The run's folder is made in here, named by its key.")] = Path(
+        "runs"
+    ),
+) -> None:
+    """Train one model; the same command again goes on from its last checkpoint.
+
+    Example: disentangle train --method beta_vae --set beta=4 --steps 2000 --batch 16 --lr 1e-3
+    """
+    import msgspec
+    import torch
+
+    from disentangle import find, pictures
+    from disentangle.errors import InputError
+    from disentangle.run import Run
+    from disentangle.train import train as train_runs
+
+    loaded = find.get("dataset", dataset).load(source)
+    fields = {
+        "method": method,
+        "dataset": dataset,
+        "source": loaded.source,
+        "hyper": _hyper(set or []),
+        "seed": seed,
+        "steps": steps,
+        "batch": batch,
+        "lr": lr,
+    }
+    try:
+        run = msgspec.convert(fields, Run).complete()
+    except msgspec.ValidationError as error:
+        raise InputError(str(error)) from None
+    torch.set_num_threads(threads)
+    print(f"{run.label()} on {dataset} ({loaded.source}), seed {seed}: {out / run.key()}")
+    [trained] = train_runs([run], loaded, out, device=device, checkpoint_every=checkpoint_every)
+    values = "  ".join(f"{k} {v:.2f}" for k, v in trained.values.items())
+    print(f"{trained.status} at step {trained.step} after {trained.seconds:.0f} s: {values}")
+    if trained.status == "diverged":
+        raise SystemExit(1)
+    placed = loaded.to(next(trained.model.parameters()).device)
+    for kind, draw in (("reconstructions", pictures.reconstructions), ("traversal", pictures.traversal)):
+        draw(run, trained.model, placed, out / run.key() / f"{kind}.png")
+    print(f"next: disentangle score {out / run.key()}")
+
+
+def _hyper(pairs: list[str]) -> dict[str, object]:
+    """``["beta=4", "k=rnd"]`` as numbers where they are numbers."""
+    from disentangle.errors import InputError
+
+    found: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set takes NAME=VALUE, such as beta=4, got {pair!r}")
+        for kind in (int, float, str):
+            try:
+                found[name] = kind(text)
+                break
+            except ValueError:
+                continue
+    return found
+
+
+@app.command
+def score(
+    path: Path,
+    /,
+    *,
+    metric: Annotated[
+        list[str] | None, Parameter(help="May be repeated; all metrics if left out.", negative="")
+    ] = None,
+    seed: Annotated[int, Parameter(help="Of the metrics' draws.")] = 0,
+    rows: Annotated[
+        int | None, Parameter(help="For a run: score on so many random images of the grid.")
+    ] = None,
+    device: Device = "auto",
+    csv: Annotated[Path | None, Parameter(help="Also write the scores to this file.")] = None,
+) -> None:
+    """Score a trained run's folder, or an .npz with 'codes' (N, D) and 'factors' (N, F).
+
+    Example: disentangle score codes.npz --metric mig --metric dci
+    """
+    from disentangle.score import parse_metric, read_codes
+    from disentangle.score import score as score_codes
+
+    for name in metric or []:
+        parse_metric(name)  # a wrong name is told before minutes of encoding
+    if path.is_dir():
+        codes, factors, run_seed = _codes_of_run(path, rows, device)
+        found = score_codes(codes, factors, metric, seed=seed or run_seed, rows=rows)
+    else:
+        codes, factors = read_codes(path)
+        found = score_codes(codes, factors, metric, seed=seed, published_sizes=False)
+    print(f"{'score':28} {'value':>8}  {'id':44} points")
+    for s in found:
+        print(f"{s.name:28} {s.value:8.4f}  {s.id:44} {s.points} ({s.seconds:.1f} s)")
+    if csv is not None:
+        from dataclasses import asdict
+
+        import pandas as pd
+
+        from disentangle.files import write_bytes
+
+        write_bytes(csv, pd.DataFrame([asdict(s) for s in found]).to_csv(index=False).encode())
+        print(f"written to {csv}")
+
+
+def _codes_of_run(folder: Path, rows: int | None, device: str):  # type: ignore[no-untyped-def]
+    from disentangle.encode import encode, evaluation_rows
+    from disentangle.train import load_trained
+
+    trained, data = load_trained(folder, device)
+    chosen = evaluation_rows(data, rows)
+    cache = folder / ("codes.npy" if rows is None else f"codes-{rows}.npy")
+    codes = encode(trained.run, trained.model, data, chosen, cache=cache, progress=True)
+    return codes, data.factors(chosen), trained.run.seed
+
+
+@app.command
+def study(
+    path: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="The study's folder; the file's own if left out.")] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    dry_run: Annotated[bool, Parameter(help="Only say what would be done.", negative="")] = False,
+) -> None:
+    """Carry out a study file and write its tables; the same command again does what is left.
+
+    Example: disentangle study results/quick/study.toml
+    """
+    from disentangle.study import read_study, study_file
+
+    read = read_study(path)
+    folder = out or study_file(path).parent
+    if dry_run:
+        _describe(read, folder)
+        return
+    _carry_out(read, study_file(path), folder, workers, device)
+
+
+def _describe(study, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    from disentangle.rows import is_complete, read_row
+    from disentangle.study import plan, resolve_sources
+
+    ids = study.metric_ids()
+    for task in plan(study, resolve_sources(study)):
+        exists = is_complete(read_row(folder / "rows" / f"{task.key()}.json"), ids)
+        state = "exists" if exists else "to do"
+        print(f"{task.key()}  {state:6}  {task.dataset:10} {task.label()}, seed {task.seed}")
+
+
+def _carry_out(study, file: Path, folder: Path, workers: int | None, device: str) -> None:  # type: ignore[no-untyped-def]
+    from disentangle.files import write_bytes
+    from disentangle.launch import carry_out
+    from disentangle.table import write_tables
+    from disentangle.train import choose_device
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if file.resolve() != (folder / "study.toml").resolve():
+        write_bytes(folder / "study.toml", file.read_bytes())
+    if workers is None:
+        workers = 1 if choose_device(device).type == "cuda" else _cores()
+    outcomes = carry_out(study, folder, workers=workers, device=device)
+    print(write_tables(folder))
+    kinds = ("table.md", "table.csv", "summary.csv", "rows", "pictures")
+    print("written: " + ", ".join(str(folder / kind) for kind in kinds))
+    failed = [o for o in outcomes if o.status == "failed"]
+    for outcome in failed:
+        print(f"failed: {outcome.message}", file=sys.stderr)
+    if failed:
+        raise SystemExit(1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@app.command
+def table(folder: Path, /) -> None:
+    """Write table.csv, summary.csv and table.md of a study's folder from its rows.
+
+    Example: disentangle table results/quick
+    """
+    from disentangle.table import write_tables
+
+    print(write_tables(folder))
+
+
+@app.command
+def demo(
+    *,
+    out: Annotated[Path, Parameter(help="Where the results go.")] = Path("disentangle-demo"),
+    workers: Workers = None,
+    device: Device = "auto",
+) -> None:
+    """Train and score three small models on drawn dSprites in a few minutes.
+
+    Example: disentangle demo
+    """
+    from disentangle.study import read_study
+
+    file = Path(__file__).parent / "studies" / "demo.toml"
+    _carry_out(read_study(file), file, out, workers, device)
+
+
+def main() -> None:
+    """The console script: a user's mistake is one line and exit status 2, never a traceback."""
+    from disentangle.errors import InputError
+
+    try:
+        app()
+    except (InputError, OSError) as error:
+        print(f"disentangle: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The leaderboard: a summary as Markdown, with its rule and its gaps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from disentangle import find
+from disentangle.calibrate import ABOUT
+from disentangle.run import Run
+from disentangle.study import Study, plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNIT = ["method", "setting", "steps", "batch", "lr"]  # what makes one line, over its seeds
+
+
+def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
+    """The leaderboard as Markdown: one table per data set and source."""
+    parts = [f"# {study.name}", *([study.description] if study.description else [])]
+    ids = _headlines(study)
+    sources = {(d, s) for d, s in zip(frame["dataset"], frame["source"], strict=True)}
+    for dataset, source in sorted(sources):
+        here = summary[(summary["dataset"] == dataset) & (summary["source"] == source)]
+        lines = frame[(frame["dataset"] == dataset) & (frame["source"] == source)]
+        parts += [f"## {dataset} ({source})", _board(study, here, lines, ids)]
+    return "\n\n".join([*parts, _rule(study, frame)]) + "\n"
+
+
+def _headlines(study: Study) -> dict[str, str]:
+    """Metric id to the score that stands for it on the leaderboard."""
+    names = [spec if isinstance(spec, str) else spec["name"] for spec in study.metric_specs()]
+    return dict(zip(study.metric_ids(), (find.get("metric", n).headline for n in names), strict=True))
+
+
+def _board(study: Study, summary: pd.DataFrame, lines: pd.DataFrame, ids: dict[str, str]) -> str:
+    dataset, source = lines["dataset"].iloc[0], lines["source"].iloc[0]
+    planned = _planned(study, dataset, source)
+    known = lines.drop_duplicates(["run_key"])
+    runs = list(dict.fromkeys([*planned, *map(tuple, known[known["kind"] == "run"][UNIT].values.tolist())]))
+    best = {
+        i: _best(summary[(summary["kind"] == "run") & (summary["metric_id"] == i)], s) for i, s in ids.items()
+    }
+    head = ["method", "setting", "steps", *(f"{score}<br>`{i}`" for i, score in ids.items()), "seeds"]
+    table = [head, ["---"] * len(head)]
+    for unit in runs:
+        mine = _same(summary[summary["kind"] == "run"], unit)
+        cells = [_cell(mine, i, s, best[i]) for i, s in ids.items()]
+        title = find.get("method", unit[0]).title if unit[0] in find.names("method") else unit[0]
+        steps = f"{unit[2]:,.0f}"
+        table.append([title, unit[1], steps, *cells, _seeds(_same(known, unit), planned.get(unit))])
+    for name in ABOUT:
+        mine = summary[(summary["kind"] == "calibration") & (summary["method"] == name)]
+        if len(mine):
+            cells = [_cell(mine, i, s, None) for i, s in ids.items()]
+            table.append([f"*{name.replace('_', ' ')}*", "*calibration*", "", *cells, ""])
+    return "\n".join("| " + " | ".join(row) + " |" for row in table)
+
+
+def _planned(study: Study, dataset: str, source: str) -> dict[tuple[Any, ...], int]:
+    """The settings that the study asks for on this data, and how many seeds each."""
+    names = {
+        name
+        for block in study.runs
+        for name in ([block.dataset] if isinstance(block.dataset, str) else block.dataset)
+    }
+    counts: dict[tuple[Any, ...], int] = {}
+    for task in plan(study, dict.fromkeys(sorted(names), source)):
+        if isinstance(task, Run) and task.dataset == dataset:
+            unit = (task.method, task.setting(), task.steps, task.batch, task.lr)
+            counts[unit] = counts.get(unit, 0) + 1
+    return counts
+
+
+def _same(frame: pd.DataFrame, unit: tuple[Any, ...]) -> pd.DataFrame:
+    for name, value in zip(UNIT, unit, strict=True):
+        frame = frame[frame[name] == value]
+    return frame
+
+
+def _best(cells: pd.DataFrame, score: str) -> float | None:
+    values = cells[cells["score"] == score]["mean"]
+    return None if values.empty else float(values.max())
+
+
+def _cell(mine: pd.DataFrame, metric_id: str, score: str, best: float | None) -> str:
+    """Mean ± half-width of the interval, or ± the deviation said so; bold where best."""
+    found = mine[(mine["metric_id"] == metric_id) & (mine["score"] == score)]
+    if found.empty:
+        return "missing"
+    one = found.iloc[0]
+    text = f"{one['mean']:.3f}" + (f" ± {one['std']:.3f}" if one["n"] > 1 else "")
+    return f"**{text}**" if best is not None and one["mean"] == best else text
+
+
+def _seeds(known: pd.DataFrame, planned: int | None) -> str:
+    done = int((known["status"] == "done").sum())
+    diverged = int((known["status"] == "diverged").sum())
+    text = f"{done}" if planned in (None, done) else f"{done} of {planned}"
+    return text + (f", {diverged} diverged" if diverged else "")
+
+
+def _rule(study: Study, frame: pd.DataFrame) -> str:
+    """What a reader must know to use the numbers."""
+    scored = "all images" if study.rows is None else f"{study.rows:,} random images"
+    known = "; ".join(f"*{name.replace('_', ' ')}*, {about}" for name, about in ABOUT.items())
+    pairs = zip(frame["commit"], frame["dirty"], strict=True)
+    commits = sorted({f"{c[:10]}{' with changes' if d else ''}" for c, d in pairs if c})
+    rates, batches, versions, hardware = (
+        ", ".join(sorted({f"{v:g}" if isinstance(v, float) else str(v) for v in frame[name].dropna()}))
+        for name in ("lr", "batch", "version", "hardware")
+    )
+    return "\n\n".join(
+        [
+            "Cells: mean over seeds ± standard deviation (n - 1 in the denominator); the 95 % interval of "
+            "the mean is in `summary.csv`. **Bold**: the highest mean of a column. Selection rule: none, "
+            "every setting of the study is a line. *missing*: no row has this score yet.",
+            f"Representation: posterior mean, of {scored} of the grid. Calibration lines are "
+            f"representations of known quality: {known}.",
+            "Data marked `drawn` are redrawn from published figures and are not DeepMind's files; the two "
+            "are never joined in one cell.",
+            f"Batch {batches}, learning rate {rates}. Made by disentangle-bench {versions}, commit "
+            f"{', '.join(commits) or 'not known'}, on {hardware}.",
+        ]
+    )

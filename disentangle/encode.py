@@ -1,0 +1,96 @@
+"""Encode a data set once: a representation is a table of codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from disentangle import find
+from disentangle.data import FactorData
+from disentangle.draws import generator
+from disentangle.errors import InputError
+from disentangle.files import whole_file
+from disentangle.run import Run
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BATCH = 256  # fixed, so that the same weights always give the same codes
+
+
+def evaluation_rows(data: FactorData, rows: int | None) -> NDArray[np.int64]:
+    """Which images are scored: all of the grid in order, or a fixed random part of it.
+
+    The part depends on the data set's size and ``rows`` alone, so all runs are scored on the same
+    images.
+
+    Args:
+        data: the data set.
+        rows: how many; ``None`` is all.
+
+    Raises:
+        InputError: more rows than images, or fewer than 2.
+    """
+    if rows is None:
+        return np.arange(len(data))
+    if not 2 <= rows <= len(data):
+        raise InputError(f"rows must be in 2..{len(data)}, the images of {data.name}, got {rows}")
+    chosen = generator(0, "score").choice(len(data), rows, replace=False)
+    return np.sort(chosen).astype(np.int64)
+
+
+@torch.inference_mode()
+def encode(
+    run: Run,
+    model: nn.Module,
+    data: FactorData,
+    rows: NDArray[np.int64] | None = None,
+    *,
+    cache: Path | None = None,
+    progress: bool = False,
+) -> NDArray[np.float32]:
+    """The representation of a model: one row of codes per image.
+
+    Args:
+        run: what the model was trained as.
+        model: the model; it is put in evaluation mode.
+        data: the data set, on the model's device.
+        rows: indices of the images; the whole grid where not given.
+        cache: a file ``.npy`` that is read if it has the right shape, and written otherwise.
+        progress: show a progress bar where the output is a terminal.
+
+    Returns:
+        Codes ``(N, latents)``.
+    """
+    rows = np.arange(len(data)) if rows is None else rows
+    cached: NDArray[np.float32] | None = _read(cache, (len(rows), run.latents))
+    if cached is not None:
+        return cached
+    represent = find.get("method", run.method).represent
+    model.eval()
+    codes = np.empty((len(rows), run.latents), np.float32)
+    with tqdm(total=len(rows), desc="encoding", disable=None if progress else True, unit="image") as bar:
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            codes[start : start + len(part)] = represent(model, data.images(part)).float().cpu().numpy()
+            bar.update(len(part))
+    if cache is not None:
+        with whole_file(cache) as file:
+            np.lib.format.write_array(file, codes, allow_pickle=False)
+    return codes
+
+
+def _read(path: Path | None, shape: tuple[int, int]) -> Any:
+    """The cached codes, or None where they are absent, damaged or of another shape."""
+    if path is None or not path.exists():
+        return None
+    try:
+        codes = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError):
+        return None
+    return codes if codes.shape == shape and codes.dtype == np.float32 else None

@@ -1,0 +1,111 @@
+"""Pictures of data and models, as PNG: contact sheet, reconstructions, latent traversals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from disentangle import find
+from disentangle.draws import generator
+from disentangle.files import write_bytes
+
+if TYPE_CHECKING:
+    from disentangle.data import FactorData
+    from disentangle.run import Run
+
+SCALE = 2  # screen pixels per image pixel
+GAP = 4  # between images
+LABEL = 150  # width of the column of labels
+HEAD = 26  # height of the title
+INK, PAPER = (30, 30, 30), (255, 255, 255)
+
+
+def sheet(title: str, rows: Sequence[tuple[str, Tensor]], path: str | Path) -> None:
+    """Write rows of images with a label each to a PNG file.
+
+    Args:
+        title: one line over the picture.
+        rows: per row a label (``\\n`` breaks it) and images ``(n, C, H, W)`` in [0, 1].
+        path: the file to write.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = (SCALE * side + GAP for side in rows[0][1].shape[-2:])
+    columns = max(len(images) for _, images in rows)
+    canvas = Image.new("RGB", (LABEL + columns * width + GAP, HEAD + len(rows) * height + GAP), PAPER)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
+    draw.text((GAP, GAP), title, INK, font)
+    for r, (label, images) in enumerate(rows):
+        top = HEAD + GAP + r * height
+        draw.multiline_text((GAP, top + 8), label, INK, font)
+        for c, image in enumerate(images):
+            canvas.paste(_picture(image), (LABEL + c * width, top))
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG", optimize=True)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, buffer.getvalue())
+
+
+def _picture(image: Tensor) -> Image.Image:  # type: ignore[name-defined]  # noqa: F821
+    from PIL import Image
+
+    pixels = (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+    pixels = pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous()
+    side = (SCALE * pixels.shape[1], SCALE * pixels.shape[0])
+    return Image.fromarray(pixels.numpy()).resize(side, Image.Resampling.NEAREST)
+
+
+def contact_sheet(data: FactorData, path: str | Path, columns: int = 10) -> None:
+    """One row per factor: the factor runs over its values, the others stay at one image's."""
+    # Not all in the middle: factors of one kind, such as three hues, should be told apart.
+    middle = (np.array(data.sizes) * ((0.5 + np.arange(len(data.sizes)) / 3) % 1)).astype(int)
+    rows = []
+    for i, (name, size) in enumerate(zip(data.factor_names, data.sizes, strict=True)):
+        shown = np.unique(np.linspace(0, size - 1, min(columns, size)).round().astype(int))
+        factors = np.tile(middle, (len(shown), 1))
+        factors[:, i] = shown
+        first, last = (data.factor_values[i][j] for j in (shown[0], shown[-1]))
+        rows.append((f"{name}\n{size} values\n{first:.3g} to {last:.3g}", data.images(data.index(factors))))
+    sheet(f"{data.name}, {data.source}: {len(data):,} images", rows, path)
+
+
+def _title(run: Run, what: str) -> str:
+    return f"{run.dataset} ({run.source}), {run.label()}, seed {run.seed}, {run.steps} steps: {what}"
+
+
+@torch.inference_mode()
+def reconstructions(
+    run: Run, model: nn.Module, data: FactorData, path: str | Path, columns: int = 10
+) -> None:
+    """Ten images of the data and what the model makes of them, through the mean code."""
+    method = find.get("method", run.method)
+    images = data.images(generator(0, "pictures").integers(0, len(data), columns))
+    decoded = method.decode(model, method.represent(model, images))
+    sheet(_title(run, "reconstructions"), [("image", images), ("reconstruction", decoded)], path)
+
+
+@torch.inference_mode()
+def traversal(run: Run, model: nn.Module, data: FactorData, path: str | Path, columns: int = 9) -> None:
+    """One row per latent, the most active first: it moves two standard deviations to each side.
+
+    Mean and deviation are those of the codes of 512 random images; the other latents stay at the code
+    of one image. A latent that knows nothing of the image has a deviation near 0 and moves nothing.
+    """
+    method = find.get("method", run.method)
+    chosen = generator(0, "pictures", part=1).integers(0, len(data), 512)
+    codes = method.represent(model, data.images(chosen)).float()
+    mean, deviation = codes.mean(0), codes.std(0)
+    rows = []
+    for latent in torch.argsort(deviation, descending=True).tolist():
+        moved = codes[:1].repeat(columns, 1)
+        steps = torch.linspace(-2, 2, columns, device=codes.device)
+        moved[:, latent] = mean[latent] + steps * deviation[latent]
+        rows.append((f"latent {latent}\nsd {deviation[latent]:.2f}", method.decode(model, moved)))
+    sheet(_title(run, "each latent from -2 to +2 sd"), rows, path)

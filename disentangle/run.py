@@ -1,0 +1,80 @@
+"""A run: everything that changes the numbers, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from disentangle import find
+from disentangle.errors import InputError
+
+Hyper = str | int | float | bool
+FORMAT = 1  # raised when the same settings begin to give other numbers
+
+
+class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One training run. Equal runs give equal numbers; `key` names them.
+
+    Attributes:
+        method: a name of `find.names("method")`.
+        dataset: a name of `find.names("dataset")`.
+        source: which images, ``"drawn"`` or ``"official"`` (``"user"`` for one's own).
+        hyper: the method's hyperparameters; those left out take the method's defaults.
+        seed: of everything that is drawn.
+        steps: optimiser steps; 0 is the untrained network.
+        batch: images, or pairs, per step.
+        lr: Adam's learning rate.
+        latents: dimensions of the code.
+
+    >>> run = Run(method="beta_vae", dataset="dsprites", source="drawn", hyper={"beta": 4}, seed=0, steps=10)
+    >>> run.key() == run.complete().key()
+    True
+    >>> run.label()
+    'beta_vae beta=4'
+    """
+
+    method: str
+    dataset: str
+    source: Literal["drawn", "official", "user"] = "drawn"
+    hyper: dict[str, Hyper] = {}
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    steps: Annotated[int, msgspec.Meta(ge=0)] = 300_000
+    batch: Annotated[int, msgspec.Meta(ge=1)] = 64
+    lr: Annotated[float, msgspec.Meta(gt=0)] = 1e-4
+    latents: Annotated[int, msgspec.Meta(ge=1)] = 10
+
+    def settings(self) -> Any:
+        """The method's checked hyperparameters.
+
+        Raises:
+            InputError: the method is unknown, or a hyperparameter unknown or of the wrong type.
+        """
+        method = find.get("method", self.method)
+        try:
+            return msgspec.convert(self.hyper, method.settings)
+        except msgspec.ValidationError as error:
+            known = ", ".join(method.settings.__struct_fields__) or "none"
+            raise InputError(
+                f"method {self.method!r}: hyperparameters {self.hyper}: {error} (known: {known})"
+            ) from None
+
+    def complete(self) -> Run:
+        """The same run with every default of the method written out."""
+        return msgspec.structs.replace(self, hyper=msgspec.to_builtins(self.settings()))
+
+    def key(self) -> str:
+        """A hash of everything above, the run's name: 16 hexadecimal digits."""
+        content = {"format": FORMAT, **msgspec.to_builtins(self.complete())}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def setting(self) -> str:
+        """The hyperparameters in one text, such as ``"beta=1, k=rnd"``; empty where there are none."""
+        return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.hyper.items())
+
+    def label(self) -> str:
+        """Method and setting, for people."""
+        return f"{self.method} {self.setting()}".strip()

@@ -1,0 +1,168 @@
+"""Score a representation: apply metrics to a table of codes and factors."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from disentangle import find
+from disentangle.draws import generator
+from disentangle.errors import DataError, InputError, unknown
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+MetricSpec = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of one metric.
+
+    Attributes:
+        name: which number, such as ``"mig"`` or ``"dci_completeness"``.
+        id: the metric's estimator and protocol, such as ``"mig@1"``; options that depart from the
+            published protocol stand in brackets.
+        value: the number.
+        points: the points it was computed from, such as ``"10000"`` or ``"1000 train, 500 test"``.
+        seconds: wall-clock time of the metric (once per metric, repeated on its other numbers).
+    """
+
+    name: str
+    id: str
+    value: float
+    points: str
+    seconds: float
+
+
+def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
+    """A metric's name and options from ``"mig"`` or ``{"name": "dci", "train_points": 1000}``.
+
+    Raises:
+        InputError: an unknown metric or option.
+
+    >>> parse_metric({"name": "mig", "bins": 30})
+    ('mig', {'bins': 30})
+    """
+    if isinstance(spec, str):
+        name, options = spec, {}
+    else:
+        options = dict(spec)
+        if "name" not in options:
+            raise InputError(f"a metric with options needs a name, got {dict(spec)}")
+        name = str(options.pop("name"))
+    function = find.get("metric", name).function
+    known = [
+        p for p in inspect.signature(function).parameters if p not in ("codes", "factors", "rng", "test")
+    ]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of metric {name}", option, known)
+    return name, options
+
+
+def metric_id(spec: MetricSpec, rows: int | None = None) -> str:
+    """The id that stands in a row for a metric with these options.
+
+    >>> metric_id("mig", rows=50_000)
+    'mig@1[rows=50000]'
+    """
+    name, options = parse_metric(spec)
+    extra = {} if rows is None else {"rows": rows}
+    return find.get("metric", name).named({**options, **extra})
+
+
+def score(
+    codes: ArrayLike,
+    factors: ArrayLike,
+    metrics: Iterable[MetricSpec] | None = None,
+    *,
+    seed: int = 0,
+    rows: int | None = None,
+    published_sizes: bool = True,
+) -> list[Score]:
+    """Score codes against factors with several metrics.
+
+    Every metric draws from a stream of its own, so its number does not depend on which others run.
+
+    Args:
+        codes: ``(N, D)``, one row per image.
+        factors: ``(N, F)``, integer indices.
+        metrics: names, or dicts with a name and options; all metrics where not given.
+        seed: of the metrics' draws.
+        rows: set by the suite when ``codes`` is a random part of the grid; stands in the id.
+        published_sizes: draw as many points as the studies did (with replacement). Without it
+            mig and dci use the rows given, once each.
+
+    Returns:
+        The scores in the order of the metrics.
+
+    Raises:
+        InputError: an unknown metric or option, or data a metric cannot use.
+
+    >>> grid = np.stack(np.unravel_index(np.arange(60), (3, 4, 5)), 1)
+    >>> [s] = score(grid.astype(float), grid, ["mig"], published_sizes=False)
+    >>> s.name, round(s.value, 6), s.points
+    ('mig', 1.0, '60')
+    """
+    codes, factors = np.asarray(codes), np.asarray(factors)
+    found = []
+    for spec in find.names("metric") if metrics is None else metrics:
+        name, options = parse_metric(spec)
+        metric = find.get("metric", name)
+        used = {**(metric.published if published_sizes else {}), **options}
+        rng = generator(seed, "score", part=zlib.crc32(name.encode()))
+        began = time.perf_counter()
+        result = metric.function(codes, factors, rng=rng, **used)
+        seconds = time.perf_counter() - began
+        named = _named(metric, options, rows, published_sizes, len(codes))
+        points = _points(used, len(codes))
+        found += [Score(k, named, float(v), points, seconds) for k, v in result.scores().items()]
+    return found
+
+
+def _named(metric: find.Metric, options: dict[str, Any], rows: int | None, published: bool, n: int) -> str:
+    extra: dict[str, Any] = {} if rows is None else {"rows": rows}
+    if not published and set(metric.published) & {"points", "train_points", "test_points"} - set(options):
+        extra["n"] = n
+    return metric.named({**options, **extra})
+
+
+def _points(used: Mapping[str, Any], n: int) -> str:
+    if used.get("train_points") is not None:
+        text = f"{used['train_points']} train, {used['test_points']} test"
+        return text + (f", batches of {used['batch']}" if "batch" in used else "")
+    return str(used.get("points") or n)
+
+
+def read_codes(path: str | Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The arrays ``codes (N, D)`` and ``factors (N, F)`` of an ``.npz`` file, without unpickling.
+
+    Raises:
+        DataError: the file is missing, damaged, or lacks an array.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise DataError(f"{path} is a single array; expected an .npz with 'codes' and 'factors'")
+            missing = [name for name in ("codes", "factors") if name not in archive.files]
+            if missing:
+                raise DataError(
+                    f"{path} has no array {missing[0]!r} (it has {archive.files}); expected "
+                    "'codes' (N, D) and 'factors' (N, F)"
+                )
+            return archive["codes"], archive["factors"]
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; expected an .npz with 'codes' and 'factors'") from None
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy each have their own for a damaged file
+        raise DataError(f"{path} is not a readable .npz of plain arrays: {error}") from None

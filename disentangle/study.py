@@ -1,0 +1,188 @@
+"""A study: one TOML file that says which runs, on which data, with which metrics."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from disentangle import find
+from disentangle.calibrate import NAMES, Calibration
+from disentangle.errors import InputError
+from disentangle.run import Hyper, Run
+from disentangle.score import metric_id, parse_metric
+
+Task = Run | Calibration
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Rate = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One block of runs; every list is one axis of a grid.
+
+    Attributes:
+        dataset: a data set's name, or several.
+        method: a method's name, or several.
+        hyper: hyperparameters, each a value or a list of values.
+        seeds, steps, batch, lr, latents: instead of the study's.
+    """
+
+    dataset: str | list[str]
+    method: str | list[str]
+    hyper: dict[str, Hyper | list[Hyper]] = {}
+    seeds: list[Annotated[int, msgspec.Meta(ge=0)]] | None = None
+    steps: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    batch: Positive | None = None
+    lr: Rate | None = None
+    latents: Positive | None = None
+
+
+class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a study file says; see the README for an example.
+
+    Attributes:
+        name: stands in every row.
+        runs: blocks of runs.
+        description: for people.
+        seeds: of every block that has none of its own.
+        steps, batch, lr, latents: the protocol's, unless said otherwise.
+        source: ``"official"``, ``"drawn"``, or ``"auto"``: official where the file is found.
+        metrics: names, or tables with a name and options; all metrics where not given.
+        rows: score on so many random images of the grid instead of all of them.
+        calibration: which calibration representations are scored beside the runs.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    runs: Annotated[list[Grid], msgspec.Meta(min_length=1)]
+    description: str = ""
+    seeds: list[Annotated[int, msgspec.Meta(ge=0)]] = msgspec.field(default_factory=lambda: [0])
+    steps: Annotated[int, msgspec.Meta(ge=0)] = 300_000
+    batch: Positive = 64
+    lr: Rate = 1e-4
+    latents: Positive = 10
+    source: Literal["auto", "official", "drawn"] = "auto"
+    metrics: list[str | dict[str, Any]] | None = None
+    rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
+    calibration: list[str] = msgspec.field(default_factory=lambda: list(NAMES))
+
+    def metric_specs(self) -> list[str | dict[str, Any]]:
+        """The metrics to score with."""
+        return list(find.names("metric")) if self.metrics is None else list(self.metrics)
+
+    def metric_ids(self) -> list[str]:
+        """The ids that a complete row holds, in order."""
+        return [metric_id(spec, self.rows) for spec in self.metric_specs()]
+
+
+def read_study(path: str | Path) -> Study:
+    """Read and check a study file; a folder stands for the ``study.toml`` in it.
+
+    Raises:
+        InputError: the file is missing, is no TOML, or says something unknown, of the wrong type,
+            empty or twice; the message names the file and the field.
+    """
+    path = study_file(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"study file {path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a TOML file: {error}") from None
+    try:
+        study = msgspec.convert(content, Study)
+        plan(study, dict.fromkeys(_datasets(study), "drawn"))  # finds every further mistake now
+    except (msgspec.ValidationError, InputError) as error:
+        raise InputError(f"{path}: {error}") from None
+    return study
+
+
+def study_file(path: str | Path) -> Path:
+    """The study file that a path names: itself, or the ``study.toml`` in a folder."""
+    path = Path(path)
+    return path / "study.toml" if path.is_dir() else path
+
+
+def resolve_sources(study: Study) -> dict[str, str]:
+    """Which source each data set of the study is taken from, ``"official"`` or ``"drawn"``."""
+    return {
+        name: find.get("dataset", name).load(study.source).source if study.source == "auto" else study.source
+        for name in _datasets(study)
+    }
+
+
+def plan(study: Study, sources: dict[str, str]) -> list[Task]:
+    """Everything the study asks for, in order: the runs, then the calibration of each data set.
+
+    Raises:
+        InputError: unknown names or settings, an empty grid, or the same run twice.
+    """
+    runs = [run for block in study.runs for run in _expand(block, study, sources)]
+    for run, count in Counter(runs_by_key := [r.key() for r in runs]).items():
+        if count > 1:
+            twice = runs[runs_by_key.index(run)]
+            raise InputError(
+                f"the run {twice.label()!r} on {twice.dataset}, seed {twice.seed}, is there {count} times"
+            )
+    for name in study.calibration:
+        if name not in NAMES:
+            raise InputError(f"calibration must be of {', '.join(NAMES)}, got {name!r}")
+    for spec in study.metric_specs():
+        parse_metric(spec)
+    if not study.metric_specs():
+        raise InputError("metrics is an empty list; leave it out for all metrics")
+    calibration = [
+        Calibration(name=name, dataset=dataset, source=sources[dataset], latents=study.latents)  # type: ignore[arg-type]
+        for dataset in sources
+        for name in study.calibration
+    ]
+    return [*runs, *calibration]
+
+
+def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]:
+    seeds = study.seeds if block.seeds is None else block.seeds
+    axes = {"dataset": _list(block.dataset), "method": _list(block.method), "seeds": seeds}
+    axes |= {f"hyper.{name}": _list(values) for name, values in block.hyper.items()}
+    for axis, values in axes.items():
+        if not values:
+            raise InputError(f"runs: {axis} is an empty list, so the block has no runs")
+    shared = {
+        name: _first(getattr(block, name), getattr(study, name))
+        for name in ("steps", "batch", "lr", "latents")
+    }
+    for dataset, method, *hyper, seed in itertools.product(
+        axes["dataset"], axes["method"], *(axes[f"hyper.{name}"] for name in block.hyper), seeds
+    ):
+        chosen = dict(zip(block.hyper, hyper, strict=True))
+        content = {
+            "method": method,
+            "dataset": dataset,
+            "source": sources[dataset],
+            "hyper": chosen,
+            "seed": seed,
+        }
+        yield msgspec.convert({**content, **shared}, Run).complete()
+
+
+def _datasets(study: Study) -> list[str]:
+    """The data sets of the study, each once, in order.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    named = list(dict.fromkeys(name for block in study.runs for name in _list(block.dataset)))
+    for name in named:
+        find.get("dataset", name)
+    return named
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _first(own: Any, shared: Any) -> Any:
+    return shared if own is None else own

@@ -1,0 +1,113 @@
+"""Tables: rows to a tidy frame, a summary and a leaderboard. The rows are all that is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from disentangle.board import UNIT, markdown
+from disentangle.files import write_bytes
+from disentangle.rows import Row, read_rows
+from disentangle.run import Run
+from disentangle.study import read_study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GROUP = ["kind", "dataset", "source", *UNIT, "metric_id", "score"]
+COLUMNS = [
+    "study", "kind", "run_key", "dataset", "source", "data_checksum", "method", "setting", "seed", "steps",
+    "batch", "lr", "latents", "status", "metric_id", "score", "value", "points", "version", "commit", "dirty",
+    "python", "torch", "numpy", "scikit_learn", "device", "hardware", "threads", "train_seconds",
+    "encode_seconds", "metric_seconds",
+]  # fmt: skip
+
+
+def tidy(rows: Iterable[Row]) -> pd.DataFrame:
+    """One line per (run, score) with everything that is known of it; a diverged run has one, empty.
+
+    Args:
+        rows: see `disentangle.rows.read_rows`.
+
+    Returns:
+        A frame with the columns `COLUMNS`, sorted.
+    """
+    import pandas as pd
+
+    lines = [line for row in rows for line in _lines(row)]
+    frame = pd.DataFrame(lines, columns=COLUMNS)
+    whole = ["seed", "steps", "batch", "latents"]
+    frame[whole] = frame[whole].astype("Int64")  # calibration has no steps; 40, not 40.0
+    order = ["kind", "dataset", "source", "method", "setting", "seed", "metric_id", "score"]
+    return frame.sort_values(order, ascending=[False] + [True] * 7, kind="stable", ignore_index=True)
+
+
+def _lines(row: Row) -> list[dict[str, Any]]:
+    run, origin, seconds = row["run"], row["provenance"], row["seconds"]
+    shared = {
+        "study": row["study"],
+        "kind": row["kind"],
+        "run_key": row["key"],
+        "dataset": row["data"]["name"],
+        "source": row["data"]["source"],
+        "data_checksum": row["data"]["checksum"],
+        "setting": _setting(run),
+        "status": row["status"],
+        "train_seconds": seconds.get("train"),
+        "encode_seconds": seconds.get("encode"),
+        "scikit_learn": origin["scikit-learn"],
+        **{k: run.get(k) for k in ("method", "seed", "steps", "batch", "lr", "latents")},
+        **{k: origin.get(k) for k in COLUMNS if k in origin},
+    }
+    scores = row["scores"] or [{"id": "", "name": "", "value": None, "points": "", "seconds": None}]
+    return [
+        {**shared, "metric_id": s["id"], "score": s["name"], "value": s["value"], "points": s["points"],
+         "metric_seconds": s["seconds"] and round(s["seconds"], 3)}
+        for s in scores
+    ]  # fmt: skip
+
+
+def _setting(run: dict[str, Any]) -> str:
+    return Run(method=run["method"], dataset=run["dataset"], hyper=run["hyper"]).setting()
+
+
+def summarise(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard deviation (n - 1) and 95 % interval of the mean per setting and score.
+
+    The interval is Student's: ``t(0.975, n - 1) * std / sqrt(n)``; empty for n = 1. Only cells of one
+    data source and one metric id are ever joined.
+    """
+    from scipy.stats import t
+
+    scored = frame[frame["score"] != ""]
+    grouped = scored.groupby(GROUP, dropna=False, sort=False)["value"]
+    summary = grouped.agg(mean="mean", std="std", n="count", min="min", max="max").reset_index()
+    half = [
+        t.ppf(0.975, n - 1) * s / math.sqrt(n) if n > 1 else math.nan
+        for n, s in zip(summary.n, summary["std"], strict=True)
+    ]
+    summary["ci95_half_width"] = half
+    return summary
+
+
+def write_tables(folder: str | Path, study_path: str | Path | None = None) -> str:
+    """Write ``table.csv``, ``summary.csv`` and ``table.md`` of a study's folder from its rows.
+
+    Args:
+        folder: holds ``rows/`` and, unless ``study_path`` is given, ``study.toml``.
+        study_path: the study file, for the cells that are missing.
+
+    Returns:
+        The text of ``table.md``.
+    """
+    folder = Path(folder)
+    study = read_study(study_path or folder)
+    frame = tidy(read_rows(folder))
+    summary = summarise(frame)
+    text = markdown(study, frame, summary)
+    write_bytes(folder / "table.csv", frame.to_csv(index=False).encode())
+    write_bytes(folder / "summary.csv", summary.to_csv(index=False, float_format="%.6g").encode())
+    write_bytes(folder / "table.md", text.encode())
+    return text

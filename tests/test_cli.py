@@ -1,0 +1,128 @@
+"""The command line: helpful, honest, and never a traceback for a user's mistake."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+COMMANDS = ("data", "train", "score", "study", "table", "demo")
+
+
+def cli(*arguments, cwd):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "disentangle", *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
+    )  # fmt: skip
+
+
+def test_help_lists_every_command_and_each_shows_an_example(tmp_path):
+    top = cli("--help", cwd=tmp_path).stdout
+    for command in COMMANDS:
+        assert command in top
+        text = cli(command, "--help", cwd=tmp_path).stdout
+        assert f"Example: disentangle {command}" in text
+
+
+def test_help_does_not_import_the_heavy_libraries(tmp_path):
+    heavy = "('torch', 'sklearn', 'pandas')"
+    code = f"import sys, disentangle.__main__; print([m for m in {heavy} if m in sys.modules])"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_data_describes_and_draws(tmp_path):
+    done = cli("data", "toy", "--picture", "sheet.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "192 images" in done.stdout
+    assert "drawn" in done.stdout
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_then_score_then_the_same_again(tmp_path):
+    train = [
+        "train",
+        "--method",
+        "beta_vae",
+        "--set",
+        "beta=4",
+        "--dataset",
+        "toy",
+        "--steps",
+        "3",
+        "--batch",
+        "4",
+    ]
+    first = cli(*train, "--device", "cpu", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    [folder] = (tmp_path / "runs").iterdir()
+    assert f"next: disentangle score runs/{folder.name}" in first.stdout
+    assert (folder / "traversal.png").exists()
+    before = (folder / "checkpoint.pt").read_bytes()
+    again = cli(*train, "--device", "cpu", cwd=tmp_path)
+    assert "done at step 3" in again.stdout
+    assert (folder / "checkpoint.pt").read_bytes() == before
+    done = cli("score", folder, "--metric", "mig", "--csv", "scores.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mig@1" in done.stdout
+    assert pd.read_csv(tmp_path / "scores.csv")["id"].tolist() == ["mig@1"]
+
+
+def test_score_takes_codes_from_elsewhere(tmp_path):
+    factors = np.stack(np.unravel_index(np.arange(600), (3, 10, 20)), 1)
+    np.savez(tmp_path / "codes.npz", codes=factors.astype(np.float32), factors=factors)
+    done = cli("score", "codes.npz", "--metric", "mig", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1.0000  mig@1[n=600]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "dsprite"], "unknown dataset 'dsprite'; did you mean 'dsprites'"),
+        (["train", "--method", "ada_gave"], "unknown method 'ada_gave'; did you mean 'ada_gvae'"),
+        (["train", "--method", "vae", "--dataset", "toy", "--set", "beta"], "--set takes NAME=VALUE"),
+        (["train", "--method", "vae", "--dataset", "toy", "--set", "beta=3"], "known: none"),
+        (["train", "--method", "vae", "--dataset", "toy", "--steps", "-1"], "steps"),
+        (
+            ["train", "--method", "vae", "--dataset", "toy", "--source", "official"],
+            "toy has no official file",
+        ),
+        (["data", "toy", "--download"], "has no official file to download"),
+        (["score", "nothing.npz"], "nothing.npz does not exist"),
+        (["score", "damaged.npz"], "damaged.npz is not a readable .npz"),
+        (["score", "wrong.npz"], "wrong.npz has no array 'factors'"),
+        (["score", "wrong.npz", "--metric", "mgi"], "unknown metric 'mgi'; did you mean 'mig'"),
+        (["score", "."], "holds no run"),
+        (["study", "none.toml"], "none.toml does not exist"),
+        (["table", "."], "study.toml does not exist"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(tmp_path, arguments, message):
+    (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 this is no archive")
+    np.savez(tmp_path / "wrong.npz", codes=np.zeros((3, 2)))
+    done = cli(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["daat"], ["train"], ["data", "toy", "--pictures", "x.png"]])
+def test_a_wrong_call_is_told_without_a_traceback(tmp_path, arguments):
+    done = cli(*arguments, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_dry_run_says_what_would_be_done_and_does_nothing(tmp_path):
+    (tmp_path / "study.toml").write_text('name = "d"\n[[runs]]\ndataset = "toy"\nmethod = "vae"\n')
+    done = cli("study", ".", "--dry-run", cwd=tmp_path)
+    assert done.stdout.count("to do") == 5
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["study.toml"]

@@ -1,0 +1,240 @@
+"""Studies end to end on the toy data: rows, tables, resuming, two commands at once, failures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+
+import filelock
+import numpy as np
+import pandas as pd
+import pytest
+from joblib.externals.loky import wrap_non_picklable_objects
+
+from disentangle import launch, parallel
+from disentangle.calibrate import Calibration
+from disentangle.find import get
+from disentangle.parallel import Outcome, run_all
+from disentangle.rows import read_rows
+from disentangle.score import score
+from disentangle.study import plan, read_study
+from disentangle.table import write_tables
+from disentangle.train import load_trained
+
+TEXT = """
+name = "tiny"
+steps = 4
+batch = 4
+lr = 1e-3
+seeds = [0, 1]
+calibration = ["true_factors", "noise"]
+metrics = [{ name = "mig", points = 300 }]
+[[runs]]
+dataset = "toy"
+method = "vae"
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    (tmp_path / "study.toml").write_text(TEXT)
+    return tmp_path, read_study(tmp_path)
+
+
+def values(folder):
+    """Everything in the rows but the times."""
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in read_rows(folder)]
+    for row in rows:
+        row["scores"] = [{k: v for k, v in s.items() if k != "seconds"} for s in row["scores"]]
+    return json.dumps(rows, sort_keys=True)
+
+
+def carry_out(tiny, workers=1, **options):
+    folder, study = tiny
+    return launch.carry_out(study, folder, workers=workers, device="cpu", say=lambda text: None, **options)
+
+
+def test_a_study_gives_rows_tables_and_pictures(tiny):
+    folder, _ = tiny
+    assert [o.status for o in carry_out(tiny)] == ["done"] * 4
+    text = write_tables(folder)
+    table = pd.read_csv(folder / "table.csv")
+    assert len(table) == 4
+    assert set(table["kind"]) == {"run", "calibration"}
+    needed = (
+        "run_key source data_checksum value points version commit dirty device hardware torch train_seconds"
+    )
+    assert set(needed.split()) <= set(table.columns)
+    assert table["metric_id"].unique().tolist() == ["mig@1[points=300]"]
+    true = table[table["method"] == "true_factors"]["value"].item()
+    noise = table[table["method"] == "noise"]["value"].item()
+    assert true > 0.9 > 0.1 > noise
+    summary = pd.read_csv(folder / "summary.csv")
+    vae = summary[summary["method"] == "vae"].iloc[0]
+    own = table[table["method"] == "vae"]["value"]
+    assert vae["n"] == 2
+    assert vae["mean"] == pytest.approx(own.mean(), rel=1e-5)
+    assert vae["ci95_half_width"] == pytest.approx(12.7062 * own.std() / 2**0.5, rel=1e-4)
+    assert f"**{own.mean():.3f} ± {own.std():.3f}**" in text
+    assert "drawn" in text
+    for row in read_rows(folder):
+        for picture in row["pictures"]:
+            assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_row_is_what_its_model_scores(tiny):
+    folder, study = tiny
+    carry_out(tiny)
+    run = plan(study, {"toy": "drawn"})[0]
+    trained, data = load_trained(folder / "work" / run.key(), "cpu")
+    codes = get("method", "vae").represent(trained.model, data.images(np.arange(len(data)))).numpy()
+    [again] = score(codes, data.all_factors(), study.metric_specs(), seed=run.seed)
+    row = next(r for r in read_rows(folder) if r["key"] == run.key())
+    assert row["scores"][0]["value"] == pytest.approx(again.value, abs=1e-12)
+
+
+def test_parallel_and_serial_give_the_same_rows(tiny, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    carry_out(tiny)
+    carry_out((other, tiny[1]), workers=2)
+    assert values(tiny[0]) == values(other)
+
+
+def test_only_what_is_left_is_done_and_a_damaged_row_is_set_aside(tiny, monkeypatch):
+    folder, _ = tiny
+    carry_out(tiny)
+    before = values(folder)
+    victim = sorted((folder / "rows").glob("*.json"))[0]
+    victim.write_text(victim.read_text()[:50])
+    done = []
+    original = launch.perform
+    monkeypatch.setattr(launch, "perform", lambda task, **k: done.append(task.key()) or original(task, **k))
+    carry_out(tiny)
+    assert done == [victim.stem]
+    assert victim.with_suffix(".damaged").exists()
+    assert values(folder) == before
+
+
+def test_a_new_metric_is_added_without_training_again(tiny, monkeypatch):
+    folder, _ = tiny
+    carry_out(tiny)
+    added = '{ name = "mig", points = 300 }, { name = "mig", points = 200 }'
+    (folder / "study.toml").write_text(TEXT.replace('{ name = "mig", points = 300 }', added))
+    steps = []
+    monkeypatch.setattr("disentangle.train._Training._step", lambda self, step: steps.append(step))
+    carry_out((folder, read_study(folder)))
+    assert not steps
+    assert all(len(row["scores"]) == 2 for row in read_rows(folder))
+
+
+def test_a_diverged_run_has_a_row_and_the_study_goes_on(tiny):
+    folder, _ = tiny
+    (folder / "study.toml").write_text(TEXT + "lr = 1e30\nsteps = 60\n")
+    outcomes = carry_out((folder, read_study(folder)))
+    assert [o.status for o in outcomes] == ["diverged", "diverged", "done", "done"]
+    text = write_tables(folder)
+    assert "0 of 2, 2 diverged" in text
+    assert "missing" in text
+    row = next(r for r in read_rows(folder) if r["status"] == "diverged")
+    assert row["step"] < 60
+    assert "nan" in row["values"].values() or "inf" in row["values"].values()
+    assert [o.status for o in carry_out((folder, read_study(folder)))] == ["done"] * 4  # nothing left to do
+
+
+def test_a_failing_run_is_told_and_the_rest_goes_on(tiny):
+    folder, _ = tiny
+    (folder / "study.toml").write_text(
+        TEXT + '[[runs]]\ndataset = "toy"\nmethod = "ada_gvae"\nhyper = { k = 8 }\nseeds = [0]\n'
+    )
+    outcomes = carry_out((folder, read_study(folder)))
+    assert [o.status for o in outcomes] == ["done", "done", "failed", "done", "done"]
+    assert "k must be 'rnd' or an integer in 1..3" in outcomes[2].message
+    assert "k must be" in (folder / "work" / outcomes[2].key / "error.txt").read_text()
+
+
+def test_a_run_held_by_another_command_is_waited_for(tiny, monkeypatch):
+    folder, study = tiny
+    monkeypatch.setattr(launch, "POLL", 0.05)
+    key = plan(study, {"toy": "drawn"})[0].key()
+    (folder / "work" / key).mkdir(parents=True)
+    lock, said = filelock.FileLock(folder / "work" / key / "lock", thread_local=False), []
+    lock.acquire()
+
+    def say(text):
+        said.append(text)
+        if "held" in text:
+            threading.Timer(0.2, lock.release).start()
+
+    outcomes = launch.carry_out(study, folder, device="cpu", say=say)
+    assert [o.status for o in outcomes] == ["done"] * 4
+    assert sum("by another command" in text for text in said) == 1
+
+
+def test_two_commands_at_once_do_every_run_once(tiny):
+    folder, _ = tiny
+    command = [sys.executable, "-m", "disentangle", "study", str(folder), "--workers", "1", "--device", "cpu"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    both = [
+        subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(2)
+    ]
+    texts = [p.communicate(timeout=300)[0] for p in both]
+    assert [p.returncode for p in both] == [0, 0], texts
+    rows = read_rows(folder)
+    assert len(rows) == 4
+    logs = [(folder / "work" / r["key"] / "log.jsonl") for r in rows if r["kind"] == "run"]
+    assert all(len(log.read_text().splitlines()) == 1 for log in logs)
+
+
+def _die_once(task, *, folder):
+    marker = folder / f"{task.key()}.tried"
+    if task.seed == 0 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Outcome(task.key(), "done")
+
+
+def _some_always_die(task, *, guilty):
+    time.sleep(0.2)
+    if task.key() == guilty:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Outcome(task.key(), "done")
+
+
+def test_tasks_of_a_worker_that_died_are_done_again(tiny):
+    tasks = plan(tiny[1], {"toy": "drawn"})
+    do = wrap_non_picklable_objects(partial(_die_once, folder=tiny[0]))
+    outcomes = list(run_all(do, tasks, tiny[0], workers=2))
+    assert {o.key for o in outcomes} == {t.key() for t in tasks}
+    assert all(o.status == "done" for o in outcomes), outcomes
+    assert len(list(tiny[0].glob("*.tried"))) == 3
+
+
+def test_only_the_task_that_kills_its_worker_is_given_up(tiny, monkeypatch):
+    monkeypatch.setattr(parallel, "ATTEMPTS", 2)
+    tasks = plan(tiny[1], {"toy": "drawn"})
+    guilty = tasks[1].key()
+    do = wrap_non_picklable_objects(partial(_some_always_die, guilty=guilty))
+    outcomes = {o.key: o for o in run_all(do, tasks, tiny[0], workers=2)}
+    assert {k for k, o in outcomes.items() if o.status == "failed"} == {guilty}
+    assert len(outcomes) == len(tasks)
+    assert "died 2 times" in outcomes[guilty].message
+
+
+@pytest.mark.parametrize("name", ["true_factors", "rotated_factors", "untrained", "noise"])
+def test_calibration_codes_are_what_they_say(name):
+    data, rows = get("dataset", "toy").load(), np.arange(0, 192, 2)
+    codes = Calibration(name=name, dataset="toy", source="drawn").codes(data, rows)
+    assert codes.dtype == np.float32
+    assert codes.shape == (96, 3 if "factors" in name else 10)
+    again = Calibration(name=name, dataset="toy", source="drawn").codes(data, rows)
+    assert np.array_equal(codes, again)
+    if name == "rotated_factors":
+        full = Calibration(name=name, dataset="toy", source="drawn").codes(data, np.arange(192))
+        assert np.allclose(np.cov(full.T, bias=True), np.eye(3), atol=1e-5)

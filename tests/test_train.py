@@ -1,0 +1,203 @@
+"""Training: seeds, resuming, divergence, logs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from disentangle import InputError, Run, find
+from disentangle.checkpoint import read_log
+from disentangle.draws import generator
+from disentangle.train import batch_factors, build_model, choose_device, load_trained, train
+
+TOY = find.get("dataset", "toy").load()
+
+
+def run(method="beta_vae", **changes):
+    return Run(**{"method": method, "dataset": "toy", "steps": 6, "batch": 4, "lr": 1e-3, **changes})
+
+
+def weights(trained):
+    return torch.cat([p.detach().flatten() for p in trained.model.parameters()])
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("method", find.names("method"))
+def test_every_method_trains_and_its_loss_falls(method):
+    [trained] = train([run(method, steps=60, batch=8)], TOY, device="cpu")
+    [begun] = train([run(method, steps=1, batch=8)], TOY, device="cpu")
+    assert trained.status == "done"
+    assert trained.values["objective"] < begun.values["objective"] / 2
+    codes = find.get("method", method).represent(trained.model, TOY.images(np.arange(5)))
+    assert codes.shape == (5, 10)
+    images = find.get("method", method).decode(trained.model, codes)
+    assert images.shape == (5, 1, 64, 64)
+    assert 0 <= images.min() <= images.max() <= 1
+
+
+@pytest.mark.parametrize("method", ["beta_vae", "ada_gvae"])
+def test_numbers_depend_on_the_seed_and_not_on_order_or_the_global_generator(method):
+    a, b = run(method), run(method, seed=1)
+    torch.manual_seed(1)
+    first = train([a, b], TOY, device="cpu")
+    torch.manual_seed(2)
+    second = train([b, a], TOY, device="cpu")
+    assert torch.equal(weights(first[0]), weights(second[1]))
+    assert torch.equal(weights(first[1]), weights(second[0]))
+    assert not torch.equal(weights(first[0]), weights(first[1]))
+
+
+def test_training_leaves_the_global_generator_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    train([run()], TOY, device="cpu")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
+    [whole] = train([run(steps=120)], TOY, tmp_path / "whole", device="cpu", checkpoint_every=40)
+    code = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from disentangle import Run\nfrom disentangle.train import train\n"
+        "train([Run(method='beta_vae', dataset='toy', steps=120, batch=4, lr=1e-3)], "
+        f"folder={str(tmp_path / 'killed')!r}, device='cpu', checkpoint_every=40, progress=False)"
+    )
+    folder = tmp_path / "killed" / run(steps=120).key()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    while not (folder / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    [resumed] = train([run(steps=120)], TOY, tmp_path / "killed", device="cpu", checkpoint_every=40)
+    assert torch.equal(weights(whole), weights(resumed))
+    assert whole.values == resumed.values
+    logs = [
+        [
+            {k: v for k, v in line.items() if k != "seconds"}
+            for line in read_log(tmp_path / n / run(steps=120).key())
+        ]
+        for n in ("whole", "killed")
+    ]
+    assert logs[0] == logs[1]
+    assert [line["step"] for line in logs[0]] == [40, 50, 80, 100, 120]
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(tmp_path):
+    [first] = train([run()], TOY, tmp_path, device="cpu")
+    folder = tmp_path / run().key()
+    damaged = (folder / "checkpoint.pt").read_bytes()[:-200]
+    (folder / "checkpoint.pt").write_bytes(damaged)
+    [again] = train([run()], TOY, tmp_path, device="cpu")
+    assert torch.equal(weights(first), weights(again))
+    assert (folder / "checkpoint.damaged").read_bytes() == damaged
+
+
+def test_a_log_line_torn_by_a_kill_is_left_out(tmp_path):
+    train([run()], TOY, tmp_path, device="cpu")
+    folder = tmp_path / run().key()
+    with (folder / "log.jsonl").open("a") as log:
+        log.write('{"step": 7, "obj')
+    assert [line["step"] for line in read_log(folder)] == [6]
+    train([run()], TOY, tmp_path, device="cpu")
+    assert len((folder / "log.jsonl").read_text().splitlines()) == 1
+
+
+def test_divergence_stops_the_run_with_its_step_and_values(tmp_path):
+    [trained] = train([run(lr=1e30, steps=100)], TOY, tmp_path, device="cpu", checkpoint_every=5)
+    assert trained.status == "diverged"
+    assert 1 <= trained.step < 5
+    assert not all(np.isfinite(v) for v in trained.values.values())
+    assert not (tmp_path / run(lr=1e30, steps=100).key() / "checkpoint.pt").exists()
+
+
+def test_a_finished_run_is_loaded_from_its_folder(tmp_path):
+    [trained] = train([run()], TOY, tmp_path, device="cpu")
+    loaded, data = load_trained(tmp_path / run().key(), "cpu")
+    assert torch.equal(weights(trained), weights(loaded))
+    assert loaded.run == run().complete()
+    assert data.name == "toy"
+
+
+def test_an_unfinished_or_missing_run_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"holds no run: run.json is missing"):
+        load_trained(tmp_path)
+    train([run()], TOY, tmp_path, device="cpu")
+    folder = tmp_path / run().key()
+    (folder / "log.jsonl").unlink()
+    with pytest.raises(InputError, match="stopped at step 0 of 6"):
+        load_trained(folder)
+    (folder / "run.json").write_text(json.dumps({"method": "vae", "dataset": "toy", "color": 3}))
+    with pytest.raises(InputError, match="color"):
+        load_trained(folder)
+
+
+def test_the_untrained_network_is_a_run_of_no_steps(tmp_path):
+    [trained] = train([run(steps=0)], TOY, tmp_path, device="cpu")
+    initial = build_model(run(), TOY)
+    assert torch.equal(weights(trained), torch.cat([p.detach().flatten() for p in initial.parameters()]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hyper": {"beta": "four"}}, "method 'beta_vae'.*float.*known: beta"),
+        ({"hyper": {"bta": 4}}, "bta.*known: beta"),
+        ({"hyper": {"beta": -1}}, "beta"),
+        ({"method": "beta_vea"}, "did you mean 'beta_vae'"),
+        ({"method": "ada_gvae", "hyper": {"k": 9}}, r"k must be .* 1..3 .*got 9"),
+    ],
+)
+def test_wrong_settings_are_refused_before_any_step(changes, message):
+    with pytest.raises(InputError, match=message):
+        train([run(**changes)], TOY, device="cpu")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda"])
+def test_a_device_that_is_not_there_is_told(device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(InputError, match=device):
+        choose_device(device)
+
+
+def test_each_step_and_purpose_has_its_own_draws():
+    draws = {
+        (seed, purpose, step): generator(seed, purpose, step).random()
+        for seed in (0, 1)
+        for purpose in ("batch", "noise", "init")
+        for step in (0, 1, 2)
+    }
+    assert len(set(draws.values())) == len(draws)
+    first, second = batch_factors(run("ada_gvae"), TOY.sizes, 3)
+    assert ((first != second).sum(1) == 1).all()
+
+
+def test_the_key_names_what_changes_the_numbers():
+    assert run().key() == run(hyper={"beta": 4.0}).key()
+    assert run().key() == "f32d906ab9c473cd"
+    others = [
+        run(seed=1),
+        run(steps=7),
+        run(lr=1e-4),
+        run("vae"),
+        run(hyper={"beta": 5}),
+        run(source="official"),
+    ]
+    assert len({r.key() for r in [run(), *others]}) == len(others) + 1
