@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from disentangle.cached import cached_array
 from disentangle.data import FactorData
 from disentangle.datasets import _draw_dsprites, _read_dsprites
-from disentangle.errors import DataError, unknown
-from disentangle.files import by_hand, find_file
 from disentangle.files import download as download_file
+from disentangle.files import official_file
 from disentangle.find import Dataset
 from disentangle.images import PackedBits
 
@@ -54,17 +53,10 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     >>> len(data), data.image_shape, data.source
     (737280, (1, 64, 64), 'drawn')
     """
-    if source not in ("auto", "official", "drawn"):
-        raise unknown("source", source, ("auto", "official", "drawn"))
-    file = None if source == "drawn" else find_file(FILE, path)
+    file = official_file("dsprites", FILE, URL, source, path)
     if file is not None:
         packed, md5 = _read_dsprites.read(file)
         return _data(packed, "official", f"md5:{md5}", "")
-    if source == "official":
-        raise DataError(
-            f"{FILE} was not found: download it with `disentangle data dsprites --download`,"
-            f" or {by_hand(URL, FILE)}"
-        )
     packed, sha256 = cached_array(DRAWN_CACHE, _draw_dsprites.draw)
     return _data(packed, "drawn", f"sha256:{sha256}", DRAWN_NOTE)
 

@@ -14,9 +14,8 @@ import numpy as np
 from disentangle.cached import cached_array
 from disentangle.data import FactorData
 from disentangle.datasets import _draw_shapes3d, _read_shapes3d
-from disentangle.errors import DataError, unknown
-from disentangle.files import by_hand, find_file
 from disentangle.files import download as download_file
+from disentangle.files import official_file
 from disentangle.find import Dataset
 from disentangle.images import ImageStore, Parts, Pixels
 
@@ -53,17 +52,10 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     >>> len(data), data.image_shape, data.source
     (480000, (3, 64, 64), 'drawn')
     """
-    if source not in ("auto", "official", "drawn"):
-        raise unknown("source", source, ("auto", "official", "drawn"))
-    file = None if source == "drawn" else find_file(FILE, path)
+    file = official_file("shapes3d", FILE, URL, source, path)
     if file is not None:
         images, md5 = _read_shapes3d.read(file)
         return _data(Pixels(images), "official", f"md5:{md5}", "")
-    if source == "official":
-        raise DataError(
-            f"{FILE} was not found: download it with `disentangle data shapes3d --download`,"
-            f" or {by_hand(URL, FILE)}"
-        )
     maps, sha256 = cached_array(DRAWN_CACHE, _draw_shapes3d.draw)
     return _data(Parts(maps, _draw_shapes3d.palettes()), "drawn", f"sha256:{sha256}", DRAWN_NOTE)
 

@@ -1,8 +1,7 @@
-"""The command line. Each command calls the library; what it prints is its own."""
+"""The command line: arguments and help. What the commands do is the library's, and `commands`."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -97,16 +96,18 @@ def train(
     import torch
 
     from disentangle import find, pictures
+    from disentangle.commands import hyperparameters
     from disentangle.errors import InputError
     from disentangle.run import Run
     from disentangle.train import train as train_runs
 
+    find.get("method", method)  # a wrong name is told before the data are loaded
     loaded = find.get("dataset", dataset).load(source)
     fields = {
         "method": method,
         "dataset": dataset,
         "source": loaded.source,
-        "hyper": _hyper(set or []),
+        "hyper": hyperparameters(set or []),
         "seed": seed,
         "steps": steps,
         "batch": batch,
@@ -129,24 +130,6 @@ def train(
     print(f"next: disentangle score {out / run.key()}")
 
 
-def _hyper(pairs: list[str]) -> dict[str, object]:
-    """``["beta=4", "k=rnd"]`` as numbers where they are numbers."""
-    from disentangle.errors import InputError
-
-    found: dict[str, object] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise InputError(f"--set takes NAME=VALUE, such as beta=4, got {pair!r}")
-        for kind in (int, float, str):
-            try:
-                found[name] = kind(text)
-                break
-            except ValueError:
-                continue
-    return found
-
-
 @app.command
 def score(
     path: Path,
@@ -155,7 +138,7 @@ def score(
     metric: Annotated[
         list[str] | None, Parameter(help="May be repeated; all metrics if left out.", negative="")
     ] = None,
-    seed: Annotated[int, Parameter(help="Of the metrics' draws.")] = 0,
+    seed: Annotated[int | None, Parameter(help="Of the metrics' draws; a run's own if left out.")] = None,
     rows: Annotated[
         int | None, Parameter(help="For a run: score on so many random images of the grid.")
     ] = None,
@@ -166,20 +149,24 @@ def score(
 
     Example: disentangle score codes.npz --metric mig --metric dci
     """
-    from disentangle.score import parse_metric, read_codes
+    from disentangle import find
+    from disentangle.commands import codes_of
+    from disentangle.score import parse_metric
     from disentangle.score import score as score_codes
 
-    for name in metric or []:
+    metrics = metric or list(find.names("metric"))
+    for name in metrics:
         parse_metric(name)  # a wrong name is told before minutes of encoding
-    if path.is_dir():
-        codes, factors, run_seed = _codes_of_run(path, rows, device)
-        found = score_codes(codes, factors, metric, seed=seed or run_seed, rows=rows)
-    else:
-        codes, factors = read_codes(path)
-        found = score_codes(codes, factors, metric, seed=seed, published_sizes=False)
+    codes, factors, run_seed = codes_of(path, rows, device)
     print(f"{'score':28} {'value':>8}  {'id':44} points")
-    for s in found:
-        print(f"{s.name:28} {s.value:8.4f}  {s.id:44} {s.points} ({s.seconds:.1f} s)")
+    found, drawn = [], (run_seed or 0) if seed is None else seed
+    for name in metrics:  # one by one, for some take minutes
+        some = score_codes(
+            codes, factors, [name], seed=drawn, rows=rows, published_sizes=run_seed is not None
+        )
+        for s in some:
+            print(f"{s.name:28} {s.value:8.4f}  {s.id:44} {s.points} ({s.seconds:.1f} s)", flush=True)
+        found += some
     if csv is not None:
         from dataclasses import asdict
 
@@ -189,17 +176,6 @@ def score(
 
         write_bytes(csv, pd.DataFrame([asdict(s) for s in found]).to_csv(index=False).encode())
         print(f"written to {csv}")
-
-
-def _codes_of_run(folder: Path, rows: int | None, device: str):  # type: ignore[no-untyped-def]
-    from disentangle.encode import encode, evaluation_rows
-    from disentangle.train import load_trained
-
-    trained, data = load_trained(folder, device)
-    chosen = evaluation_rows(data, rows)
-    cache = folder / ("codes.npy" if rows is None else f"codes-{rows}.npy")
-    codes = encode(trained.run, trained.model, data, chosen, cache=cache, progress=True)
-    return codes, data.factors(chosen), trained.run.seed
 
 
 @app.command
@@ -216,51 +192,14 @@ def study(
 
     Example: disentangle study results/quick/study.toml
     """
-    from disentangle.study import read_study, study_file
+    from disentangle.commands import carry_out_and_print, print_plan
+    from disentangle.study import study_file
 
-    read = read_study(path)
     folder = out or study_file(path).parent
     if dry_run:
-        _describe(read, folder)
-        return
-    _carry_out(read, study_file(path), folder, workers, device)
-
-
-def _describe(study, folder: Path) -> None:  # type: ignore[no-untyped-def]
-    from disentangle.rows import is_complete, read_row
-    from disentangle.study import plan, resolve_sources
-
-    ids = study.metric_ids()
-    for task in plan(study, resolve_sources(study)):
-        exists = is_complete(read_row(folder / "rows" / f"{task.key()}.json"), ids)
-        state = "exists" if exists else "to do"
-        print(f"{task.key()}  {state:6}  {task.dataset:10} {task.label()}, seed {task.seed}")
-
-
-def _carry_out(study, file: Path, folder: Path, workers: int | None, device: str) -> None:  # type: ignore[no-untyped-def]
-    from disentangle.files import write_bytes
-    from disentangle.launch import carry_out
-    from disentangle.table import write_tables
-    from disentangle.train import choose_device
-
-    folder.mkdir(parents=True, exist_ok=True)
-    if file.resolve() != (folder / "study.toml").resolve():
-        write_bytes(folder / "study.toml", file.read_bytes())
-    if workers is None:
-        workers = 1 if choose_device(device).type == "cuda" else _cores()
-    outcomes = carry_out(study, folder, workers=workers, device=device)
-    print(write_tables(folder))
-    kinds = ("table.md", "table.csv", "summary.csv", "rows", "pictures")
-    print("written: " + ", ".join(str(folder / kind) for kind in kinds))
-    failed = [o for o in outcomes if o.status == "failed"]
-    for outcome in failed:
-        print(f"failed: {outcome.message}", file=sys.stderr)
-    if failed:
-        raise SystemExit(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        print_plan(path, folder)
+    else:
+        carry_out_and_print(path, folder, workers, device)
 
 
 @app.command
@@ -285,10 +224,9 @@ def demo(
 
     Example: disentangle demo
     """
-    from disentangle.study import read_study
+    from disentangle.commands import carry_out_and_print
 
-    file = Path(__file__).parent / "studies" / "demo.toml"
-    _carry_out(read_study(file), file, out, workers, device)
+    carry_out_and_print(Path(__file__).parent / "studies" / "demo.toml", out, workers, device)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from disentangle.errors import DataError
+from disentangle.errors import DataError, unknown
 
 CONNECT_SECONDS = 5.0  # without a network, give up after this rather than after minutes
 READ_SECONDS = 60.0
@@ -86,6 +86,33 @@ def find_file(names: str | Iterable[str], path: str | os.PathLike[str] | None = 
             f"{named}: found no file there; expected {' or '.join(wanted)} or the folder it is in"
         )
     return found
+
+
+def official_file(
+    dataset: str, name: str, url: str, source: str, path: str | os.PathLike[str] | None = None
+) -> Path | None:
+    """A data set's official file, or None where its images are to be drawn.
+
+    Args:
+        dataset: the data set's name, for the message.
+        name: the file's name.
+        url: where it can be had, for the message.
+        source: ``"official"``, ``"drawn"``, or ``"auto"``: official if the file is found.
+        path: see `find_file`.
+
+    Raises:
+        DataError: the official file is asked for and not found, or not at the path the user named.
+        InputError: there is no such source.
+    """
+    if source not in ("auto", "official", "drawn"):
+        raise unknown("source", source, ("auto", "official", "drawn"))
+    file = None if source == "drawn" else find_file(name, path)
+    if file is None and source == "official":
+        raise DataError(
+            f"{name} was not found: download it with `disentangle data {dataset} --download`,"
+            f" or {by_hand(url, name)}"
+        )
+    return file
 
 
 def file_md5(path: Path) -> str:

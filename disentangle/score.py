@@ -118,7 +118,9 @@ def score(
         name, options = parse_metric(spec)
         metric = find.get("metric", name)
         used = {**(metric.published if published_sizes else {}), **options}
-        rng = generator(seed, "score", part=zlib.crc32(name.encode()))
+        # The reference's own order of draws begins from its own kind of generator.
+        stream = generator(seed, "score", part=zlib.crc32(name.encode()))
+        rng = seed if used.get("mode") == "dlib" else stream
         began = time.perf_counter()
         result = metric.function(codes, factors, rng=rng, **used)
         seconds = time.perf_counter() - began

@@ -6,15 +6,22 @@ import os
 import shutil
 import tempfile
 
+import hypothesis
 import pytest
+import torch
 
 from disentangle.data import FactorData
 from disentangle.find import get
 
 FOLDER = pytest.StashKey[str]()
+# A loaded machine is no reason to fail: timings belong in benchmarks.
+hypothesis.settings.register_profile("patient", deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("patient")
+    torch.set_num_threads(1)  # xdist has a process per core already
+    os.environ["OMP_NUM_THREADS"] = "1"
     if hasattr(config, "workerinput"):  # a pytest-xdist worker inherits the controller's environment
         return
     config.stash[FOLDER] = os.environ["DISENTANGLE_DATA"] = tempfile.mkdtemp(prefix="disentangle-tests-")

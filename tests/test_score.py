@@ -1,0 +1,133 @@
+"""Scoring arrays and files: ids, streams, encoding, and codes from elsewhere."""
+
+import numpy as np
+import pytest
+
+from disentangle import DataError, InputError, Run, find
+from disentangle.encode import encode, evaluation_rows
+from disentangle.score import metric_id, parse_metric, read_codes, score
+from disentangle.train import build_model
+
+TOY = find.get("dataset", "toy").load()
+GRID = np.stack(np.unravel_index(np.arange(1200), (3, 20, 20)), 1)
+CODES = (GRID @ np.random.default_rng(0).standard_normal((3, 4))).astype(np.float32)
+FEW = {"name": "beta_vae", "train_points": 60, "test_points": 40}
+DCI = {"name": "dci", "train_points": 100, "test_points": 50}
+
+
+def by_name(found):
+    return {s.name: s.value for s in found}
+
+
+def test_a_metric_does_not_depend_on_which_others_run():
+    alone = by_name(score(CODES, GRID, [FEW], seed=3))
+    together = by_name(score(CODES, GRID, [DCI, "mig", FEW], seed=3))
+    assert alone.items() <= together.items()
+    assert by_name(score(CODES, GRID, ["mig"], seed=4))["mig"] != together["mig"]
+
+
+def test_ids_tell_protocols_apart():
+    assert metric_id("mig") == "mig@1"
+    assert metric_id({"name": "mig", "points": 10_000}) == "mig@1"
+    assert metric_id(DCI, rows=99) == "dci_gbt@1[rows=99,test_points=50,train_points=100]"
+    [found] = score(CODES, GRID, ["mig"], published_sizes=False)
+    assert (found.id, found.points) == ("mig@1[n=1200]", "1200")
+    [found] = score(CODES, GRID, ["mig"])
+    assert (found.id, found.points) == ("mig@1", "10000")
+    assert score(CODES, GRID, [FEW])[0].points == "60 train, 40 test, batches of 64"
+
+
+def test_the_headline_is_among_the_scores_of_every_metric():
+    for spec in ("mig", DCI, FEW):
+        metric = find.get("metric", parse_metric(spec)[0])
+        assert metric.headline in by_name(score(CODES, GRID, [spec]))
+
+
+def test_the_reference_order_of_draws_is_at_hand_by_its_own_id():
+    [found, _] = score(CODES, GRID, [{**FEW, "mode": "dlib"}], seed=5)
+    direct = find.get("metric", "beta_vae").function(
+        CODES, GRID, rng=np.random.RandomState(5), train_points=60, test_points=40, mode="dlib"
+    )
+    assert found.value == float(direct)
+    assert "mode=dlib" in found.id
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("migs", "unknown metric 'migs'; did you mean 'mig'"),
+        ({"name": "mig", "bin": 3}, "unknown option of metric mig 'bin'; did you mean 'bins'"),
+        ({"points": 3}, "needs a name"),
+        ({"name": "mig", "rng": 3}, "unknown option"),
+    ],
+)
+def test_wrong_metrics_are_told(spec, message):
+    with pytest.raises(InputError, match=message):
+        score(CODES, GRID, [spec])
+
+
+def test_codes_are_read_back(tmp_path):
+    np.savez(tmp_path / "codes.npz", codes=CODES, factors=GRID)
+    codes, factors = read_codes(tmp_path / "codes.npz")
+    assert np.array_equal(codes, CODES)
+    assert np.array_equal(factors, GRID)
+
+
+def truncated(path):
+    np.savez(path, codes=CODES, factors=GRID)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def flipped(path):
+    np.savez_compressed(path, codes=CODES, factors=GRID)
+    content = bytearray(path.read_bytes())
+    content[300] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+def single(path):
+    with path.open("wb") as file:
+        np.save(file, CODES)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: p.write_bytes(b"not a zip"), "not a readable .npz"),
+        (truncated, "not a readable .npz"),
+        (flipped, "not a readable .npz"),
+        (lambda p: np.savez(p, codes=np.array([{}]), factors=GRID), "not a readable .npz of plain arrays"),
+        (lambda p: np.savez(p, codes=CODES), "has no array 'factors'"),
+        (single, "is a single array"),
+    ],
+)
+def test_bad_files_of_codes_are_data_errors_with_their_name(tmp_path, make, message):
+    path = tmp_path / "codes.npz"
+    make(path)
+    with pytest.raises(DataError, match=message) as caught:
+        read_codes(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_part_of_the_grid_is_fixed_sorted_and_without_repeats():
+    rows = evaluation_rows(TOY, 50)
+    assert np.array_equal(rows, evaluation_rows(TOY, 50))
+    assert (np.diff(rows) > 0).all()
+    assert np.array_equal(evaluation_rows(TOY, None), np.arange(192))
+    with pytest.raises(InputError, match=r"rows must be in 2..192, the images of toy, got 193"):
+        evaluation_rows(TOY, 193)
+
+
+def test_encoding_is_the_representation_and_its_cache_is_checked(tmp_path):
+    run = Run(method="vae", dataset="toy", steps=0)
+    model, rows, cache = build_model(run, TOY), np.arange(0, 192, 3), tmp_path / "codes.npy"
+    codes = encode(run, model, TOY, rows, cache=cache)
+    direct = find.get("method", "vae").represent(model, TOY.images(rows)).numpy()
+    assert np.allclose(codes, direct, atol=1e-6)
+    assert np.array_equal(np.load(cache), codes)
+    np.save(cache, codes + 1)
+    assert np.array_equal(encode(run, model, TOY, rows, cache=cache), codes + 1)
+    for damage in (b"", cache.read_bytes()[:-9]):
+        cache.write_bytes(damage)
+        assert np.array_equal(encode(run, model, TOY, rows, cache=cache), codes)
+    assert len(encode(run, model, TOY, rows[:5], cache=cache)) == 5

@@ -1,0 +1,119 @@
+"""Tables are built from rows alone: means, intervals, the best, what is missing."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from disentangle.rows import is_complete, read_row, read_rows
+from disentangle.study import plan, read_study
+from disentangle.table import COLUMNS, summarise, tidy, write_tables
+
+TEXT = """
+name = "t"
+steps = 5
+seeds = [0, 1, 2]
+metrics = ["mig", "dci"]
+calibration = ["noise"]
+[[runs]]
+dataset = "toy"
+method = "beta_vae"
+hyper = { beta = [1, 4] }
+"""
+
+
+def row_of(task, values, kind="run", source="drawn", status="done"):
+    run = {"method": "noise", "dataset": task.dataset, "hyper": {}, "seed": task.seed}
+    if kind == "run":
+        run = {f: getattr(task, f) for f in ("method", "dataset", "hyper", "seed", "steps", "batch", "lr")}
+    scores = [
+        {"name": n, "id": i, "value": v, "points": "10000", "seconds": 1.0} for (n, i), v in values.items()
+    ]
+    origin = {
+        "version": "0",
+        "commit": "abc" * 14,
+        "dirty": False,
+        "scikit-learn": "1",
+        "hardware": "a machine",
+    }
+    return {
+        "format": 1, "kind": kind, "key": task.key(), "study": "t", "run": run, "status": status,
+        "data": {"name": task.dataset, "source": source, "checksum": "sha256:0"}, "scores": scores,
+        "provenance": origin, "seconds": {"train": 1.0, "encode": 1.0},
+    }  # fmt: skip
+
+
+MIG, DCI = ("mig", "mig@1"), ("dci_disentanglement", "dci_gbt@1")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "study.toml").write_text(TEXT)
+    tasks = plan(read_study(tmp_path), {"toy": "drawn"})
+    rows = [row_of(t, {MIG: 0.1 * t.seed, DCI: 0.5}) for t in tasks[:3]]
+    rows += [row_of(tasks[3], {MIG: 0.4}), row_of(tasks[4], {}, status="diverged")]  # the sixth is missing
+    rows += [row_of(tasks[6], {MIG: 0.9, DCI: 0.9}, kind="calibration")]
+    (tmp_path / "rows").mkdir()
+    for row in rows:
+        (tmp_path / "rows" / f"{row['key']}.json").write_text(json.dumps(row))
+    return tmp_path
+
+
+def test_the_leaderboard_says_what_is_best_missing_and_diverged(folder):
+    lines = write_tables(folder).splitlines()
+    one = next(line for line in lines if "beta=1 " in line)
+    four = next(line for line in lines if "beta=4 " in line)
+    assert one.split("|")[4:7] == [" 0.100 ± 0.100 ", " **0.500 ± 0.000** ", " 3 "]
+    assert four.split("|")[4:7] == [" **0.400** ", " missing ", " 1 of 3, 1 diverged "]
+    noise = next(line for line in lines if "*noise*" in line)
+    assert "0.900" in noise
+    assert "**" not in noise  # calibration does not compete
+    assert "commit abcabcabca" in lines[-1]
+
+
+def test_the_tidy_table_has_a_line_per_score_and_one_for_a_diverged_run(folder):
+    write_tables(folder)
+    table = pd.read_csv(folder / "table.csv")
+    assert list(table.columns) == COLUMNS
+    assert len(table) == 3 * 2 + 1 + 1 + 2
+    diverged = table[table["status"] == "diverged"]
+    assert diverged["value"].isna().all()
+    assert table[table["kind"] == "run"]["steps"].tolist() == [5] * 8
+    assert ",5," in (folder / "table.csv").read_text()
+
+
+def test_the_interval_is_students(folder):
+    summary = summarise(tidy(read_rows(folder)))
+    cell = summary[(summary["setting"] == "beta=1") & (summary["score"] == "mig")].iloc[0]
+    assert cell["n"] == 3
+    assert cell["mean"] == pytest.approx(0.1)
+    assert cell["std"] == pytest.approx(0.1)
+    assert cell["ci95_half_width"] == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-6)
+    single = summary[summary["setting"] == "beta=4"].iloc[0]
+    assert single["n"] == 1
+    assert np.isnan(single["ci95_half_width"])
+
+
+def test_sources_and_metric_ids_never_share_a_cell(folder):
+    tasks = plan(read_study(folder), {"toy": "drawn"})
+    rows = [row_of(t, {MIG: 0.5}, source=s) for t, s in zip(tasks[:2], ("drawn", "official"), strict=True)]
+    rows.append(row_of(tasks[2], {("mig", "mig@1[points=5]"): 0.7}))
+    assert summarise(tidy(rows))["n"].tolist() == [1, 1, 1]
+
+
+def test_a_file_that_is_no_row_is_set_aside(folder):
+    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"key": "c"}'), ("d", json.dumps({"key": "x"}))):
+        path = folder / "rows" / f"{name}.json"
+        path.write_text(text)
+        assert read_row(path) is None
+        assert path.with_suffix(".damaged").read_text() == text
+    assert read_row(folder / "rows" / "none.json") is None
+    assert len(read_rows(folder)) == 6
+
+
+def test_a_row_is_complete_when_it_has_every_metric_or_diverged(folder):
+    rows = read_rows(folder)
+    assert sum(is_complete(row, ["mig@1"]) for row in rows) == 6
+    assert sum(is_complete(row, ["mig@1", "dci_gbt@1"]) for row in rows) == 5
+    assert not is_complete(None, [])
