@@ -8,16 +8,21 @@ from typing import Annotated
 
 # torch and scikit-learn are imported inside the commands, so that --help answers at once.
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 app = App(
     name="disentangle",
     help="The benchmark suite for disentangled representations.\n\nStart with: disentangle demo",
     version_flags=["--version"],
     version=lambda: _version(),
+    suppress_keyboard_interrupt=False,  # main says what becomes of the work
 )
 Source = Annotated[str, Parameter(help="official, drawn, or auto: official where the file is found.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:1.")]
-Workers = Annotated[int | None, Parameter(help="Processes at once; one per core on a CPU if left out.")]
+Workers = Annotated[
+    int | None,
+    Parameter(help="Processes at once; one per core on a CPU if left out.", validator=Number(gte=1)),
+]
 
 
 def _version() -> str:
@@ -81,9 +86,14 @@ def train(
     source: Source = "auto",
     device: Device = "auto",
     threads: Annotated[
-        int, Parameter(help="On a CPU. Another number moves the last digits of the results.")
+        int,
+        Parameter(
+            help="On a CPU. Another number moves the last digits of the results.", validator=Number(gte=1)
+        ),
     ] = 1,
-    checkpoint_every: Annotated[int, Parameter(help="Steps between checkpoints.")] = 1000,
+    checkpoint_every: Annotated[
+        int, Parameter(help="Steps between checkpoints.", validator=Number(gte=1))
+    ] = 1000,
     out: Annotated[Path, Parameter(help="The run's folder is made in here, named by its key.")] = Path(
         "runs"
     ),
@@ -138,7 +148,10 @@ def score(
     metric: Annotated[
         list[str] | None, Parameter(help="May be repeated; all metrics if left out.", negative="")
     ] = None,
-    seed: Annotated[int | None, Parameter(help="Of the metrics' draws; a run's own if left out.")] = None,
+    seed: Annotated[
+        int | None,
+        Parameter(help="Of the metrics' draws; a run's own if left out.", validator=Number(gte=0)),
+    ] = None,
     rows: Annotated[
         int | None, Parameter(help="For a run: score on so many random images of the grid.")
     ] = None,

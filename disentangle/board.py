@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from disentangle import find
 from disentangle.calibrate import ABOUT
 from disentangle.run import Run
-from disentangle.study import Study, plan
+from disentangle.study import Study, datasets, plan
 
 if TYPE_CHECKING:
     import pandas as pd
 
-UNIT = ["method", "setting", "steps", "batch", "lr"]  # what makes one line, over its seeds
+UNIT = ["method", "setting", "steps", "batch", "lr", "latents"]  # what makes one line, over its seeds
 
 
 def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
@@ -20,10 +20,12 @@ def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
     parts = [f"# {study.name}", *([study.description] if study.description else [])]
     ids = _headlines(study)
     sources = {(d, s) for d, s in zip(frame["dataset"], frame["source"], strict=True)}
+    for missing in set(datasets(study)) - {d for d, _ in sources}:
+        sources.add((missing, study.source if study.source != "auto" else "no rows yet"))
     for dataset, source in sorted(sources):
         here = summary[(summary["dataset"] == dataset) & (summary["source"] == source)]
         lines = frame[(frame["dataset"] == dataset) & (frame["source"] == source)]
-        parts += [f"## {dataset} ({source})", _board(study, here, lines, ids)]
+        parts += [f"## {dataset} ({source})", _board(study, dataset, here, lines, ids)]
     return "\n\n".join([*parts, _rule(study, frame)]) + "\n"
 
 
@@ -33,41 +35,46 @@ def _headlines(study: Study) -> dict[str, str]:
     return dict(zip(study.metric_ids(), (find.get("metric", n).headline for n in names), strict=True))
 
 
-def _board(study: Study, summary: pd.DataFrame, lines: pd.DataFrame, ids: dict[str, str]) -> str:
-    dataset, source = lines["dataset"].iloc[0], lines["source"].iloc[0]
-    planned = _planned(study, dataset, source)
+def _board(
+    study: Study, dataset: str, summary: pd.DataFrame, lines: pd.DataFrame, ids: dict[str, str]
+) -> str:
+    planned = _planned(study, dataset)
     known = lines.drop_duplicates(["run_key"])
     runs = list(dict.fromkeys([*planned, *map(tuple, known[known["kind"] == "run"][UNIT].values.tolist())]))
     best = {
         i: _best(summary[(summary["kind"] == "run") & (summary["metric_id"] == i)], s) for i, s in ids.items()
     }
-    head = ["method", "setting", "steps", *(f"{score}<br>`{i}`" for i, score in ids.items()), "seeds"]
+    # Batch, learning rate and latents stand under the table, or in a column where they differ.
+    varied = [i for i in range(3, len(UNIT)) if len({unit[i] for unit in runs}) > 1]
+    head = [
+        "method",
+        "setting",
+        "steps",
+        *(UNIT[i] for i in varied),
+        *(f"{score}<br>`{i}`" for i, score in ids.items()),
+        "seeds",
+    ]
     table = [head, ["---"] * len(head)]
     for unit in runs:
-        mine = _same(summary[summary["kind"] == "run"], unit)
-        cells = [_cell(mine, i, s, best[i]) for i, s in ids.items()]
+        mine, own = _same(summary[summary["kind"] == "run"], unit), _same(known, unit)
+        done = int((own["status"] == "done").sum())
+        cells = [_cell(mine, i, s, best[i], done) for i, s in ids.items()]
         title = find.get("method", unit[0]).title if unit[0] in find.names("method") else unit[0]
-        steps = f"{unit[2]:,.0f}"
-        table.append([title, unit[1], steps, *cells, _seeds(_same(known, unit), planned.get(unit))])
-    for name in ABOUT:
+        extra = [f"{unit[i]:g}" for i in varied]
+        table.append([title, unit[1], f"{unit[2]:,.0f}", *extra, *cells, _seeds(own, planned.get(unit))])
+    for name in study.calibration:
         mine = summary[(summary["kind"] == "calibration") & (summary["method"] == name)]
-        if len(mine):
-            cells = [_cell(mine, i, s, None) for i, s in ids.items()]
-            table.append([f"*{name.replace('_', ' ')}*", "*calibration*", "", *cells, ""])
+        cells = [_cell(mine, i, s, None, 1) for i, s in ids.items()]
+        table.append([f"*{name.replace('_', ' ')}*", "*calibration*", "", *("" for _ in varied), *cells, ""])
     return "\n".join("| " + " | ".join(row) + " |" for row in table)
 
 
-def _planned(study: Study, dataset: str, source: str) -> dict[tuple[Any, ...], int]:
+def _planned(study: Study, dataset: str) -> dict[tuple[Any, ...], int]:
     """The settings that the study asks for on this data, and how many seeds each."""
-    names = {
-        name
-        for block in study.runs
-        for name in ([block.dataset] if isinstance(block.dataset, str) else block.dataset)
-    }
     counts: dict[tuple[Any, ...], int] = {}
-    for task in plan(study, dict.fromkeys(sorted(names), source)):
+    for task in plan(study, dict.fromkeys(datasets(study), "drawn")):
         if isinstance(task, Run) and task.dataset == dataset:
-            unit = (task.method, task.setting(), task.steps, task.batch, task.lr)
+            unit = (task.method, task.setting(), *(getattr(task, name) for name in UNIT[2:]))
             counts[unit] = counts.get(unit, 0) + 1
     return counts
 
@@ -83,14 +90,15 @@ def _best(cells: pd.DataFrame, score: str) -> float | None:
     return None if values.empty else float(values.max())
 
 
-def _cell(mine: pd.DataFrame, metric_id: str, score: str, best: float | None) -> str:
-    """Mean ± half-width of the interval, or ± the deviation said so; bold where best."""
+def _cell(mine: pd.DataFrame, metric_id: str, score: str, best: float | None, seeds: int) -> str:
+    """Mean ± standard deviation, bold where best, with its own n where it has fewer than all seeds."""
     found = mine[(mine["metric_id"] == metric_id) & (mine["score"] == score)]
     if found.empty:
         return "missing"
     one = found.iloc[0]
     text = f"{one['mean']:.3f}" + (f" ± {one['std']:.3f}" if one["n"] > 1 else "")
-    return f"**{text}**" if best is not None and one["mean"] == best else text
+    text = f"**{text}**" if best is not None and one["mean"] == best else text
+    return text if one["n"] == seeds else f"{text} (n = {one['n']})"
 
 
 def _seeds(known: pd.DataFrame, planned: int | None) -> str:

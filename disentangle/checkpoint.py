@@ -27,6 +27,8 @@ def save(folder: Path, step: int, seconds: float, model: nn.Module, optimiser: t
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
+    for stale in folder.glob("codes*.npy"):  # of a model that this one replaces
+        stale.unlink()
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_bytes(folder / CHECKPOINT, buffer.getvalue())
@@ -52,11 +54,19 @@ def restore(
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         return int(state["step"]), state["milliseconds"] / 1000
+    except (MemoryError, PermissionError, torch.OutOfMemoryError):
+        raise  # the file may be whole
     except Exception as error:  # any damage shows as some exception of torch, zipfile or ours
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Damaged(f"{path} cannot be read ({reason}) and is set aside as {aside.name}") from error
+
+
+def is_finished(folder: Path, steps: int) -> bool:
+    """Whether a run's folder holds its last checkpoint."""
+    lines = read_log(folder)
+    return steps == 0 or ((folder / CHECKPOINT).exists() and bool(lines) and lines[-1]["step"] >= steps)
 
 
 def log(folder: Path, line: dict[str, float]) -> None:

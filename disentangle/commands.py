@@ -84,10 +84,10 @@ def carry_out_and_print(path: Path, folder: Path, workers: int | None, device: s
     study, file = read_study(path), study_file(path)
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "study.toml"
-    if not kept.exists():
+    if kept.resolve() != file.resolve():
+        if kept.exists() and (name := read_study(kept).name) != study.name:
+            raise InputError(f"{folder} holds the study {name!r}, not {study.name!r}; choose another --out")
         write_bytes(kept, file.read_bytes())
-    elif kept.read_bytes() != file.read_bytes():
-        raise InputError(f"{kept} is another study than {file}; choose another folder with --out")
     if workers is None:
         workers = 1 if choose_device(device).type == "cuda" else _cores()
     outcomes = carry_out(study, folder, workers=workers, device=device)

@@ -15,15 +15,16 @@ from tqdm import tqdm
 
 from disentangle import find
 from disentangle.calibrate import Calibration
+from disentangle.checkpoint import is_finished
 from disentangle.data import FactorData
 from disentangle.encode import encode, evaluation_rows
 from disentangle.errors import InputError
 from disentangle.parallel import Outcome, run_all
-from disentangle.rows import Row, is_complete, make_row, read_row, write_row
+from disentangle.rows import Row, extended, is_complete, make_row, read_row, write_row
 from disentangle.run import Run
-from disentangle.score import score
+from disentangle.score import Score, metric_id, score
 from disentangle.study import Study, Task, plan, resolve_sources
-from disentangle.train import choose_device, train
+from disentangle.train import Trained, choose_device, train
 
 POLL = 1.0  # seconds between looks at runs that another command holds
 
@@ -60,22 +61,39 @@ def carry_out(
     say(f"{study.name}: {len(tasks)} rows planned, {len(tasks) - len(left)} exist, {len(left)} to do")
     say("data: " + ", ".join(f"{dataset} ({source})" for dataset, source in sources.items()))
     do = functools.partial(
-        perform, study=study, folder=folder, device=target, checkpoint_every=checkpoint_every
+        perform,
+        study=study,
+        folder=folder,
+        device=target,
+        checkpoint_every=checkpoint_every,
+        progress=workers == 1,  # several at once share one bar instead
     )
-    found: dict[str, Outcome] = {}
-    # The other command may die and leave its runs to us, hence again and again.
-    while waiting := [t for t in left if found.get(t.key(), Outcome("", "held")).status == "held"]:
-        if found:
+    ended: dict[str, Outcome] = {}
+    waiting, ready = left, left
+    while waiting:
+        for outcome in run_all(do, ready, folder / "work", workers) if ready else ():
+            if outcome.status != "held":
+                ended[outcome.key] = outcome
+            say(f"[{len(ended)}/{len(left)}] {outcome.status}: {outcome.message}")
+        waiting = [t for t in waiting if t.key() not in ended]
+        # What another command holds it may finish, or leave to us by dying.
+        ready = [t for t in waiting if not _is_held(folder / "work" / t.key())]
+        if waiting and not ready:
             time.sleep(POLL)
-        for outcome in run_all(do, waiting, folder / "work", workers):
-            if found.get(outcome.key) != outcome:
-                ended = sum(o.status != "held" for o in [*found.values(), outcome])
-                say(f"[{ended}/{len(left)}] {outcome.status}: {outcome.message}")
-            found[outcome.key] = outcome
-    return [found.get(t.key(), Outcome(t.key(), "done")) for t in tasks]
+    return [ended.get(t.key(), Outcome(t.key(), "done")) for t in tasks]
 
 
-def perform(task: Task, *, study: Study, folder: Path, device: str, checkpoint_every: int) -> Outcome:
+def _is_held(work: Path) -> bool:
+    try:
+        with filelock.FileLock(work / "lock", timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+
+
+def perform(
+    task: Task, *, study: Study, folder: Path, device: str, checkpoint_every: int, progress: bool = False
+) -> Outcome:
     """Do one task unless another process holds it; a mistake or failure is told, not raised."""
     work, began = folder / "work" / task.key(), time.perf_counter()
     name = f"{task.label()} on {task.dataset}, seed {task.seed}"
@@ -83,10 +101,16 @@ def perform(task: Task, *, study: Study, folder: Path, device: str, checkpoint_e
         work.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(work / "lock", timeout=0):
             row = read_row(_row_path(folder, task))
-            if row is None or not is_complete(row, study.metric_ids()):
-                row = _do(task, study, folder, work, device, checkpoint_every)
-                write_row(folder, row)
-            return Outcome(task.key(), row["status"], f"{name} ({time.perf_counter() - began:.0f} s)")
+            if row is not None and is_complete(row, study.metric_ids()):
+                return Outcome(task.key(), row["status"], f"{name}, by another command")
+            train_one = functools.partial(
+                train, folder=work.parent, device=device, checkpoint_every=checkpoint_every, progress=progress
+            )
+            row, problems = _do(task, study, folder, work, device, train_one, row)
+            write_row(folder, row)
+        if problems:
+            return Outcome(task.key(), "failed", f"{name}: {'; '.join(problems)}")
+        return Outcome(task.key(), row["status"], f"{name} ({time.perf_counter() - began:.0f} s)")
     except filelock.Timeout:
         return Outcome(task.key(), "held", f"{name}, by another command; waiting for it")
     except Exception as error:  # one run's failure must not take the study along
@@ -96,31 +120,57 @@ def perform(task: Task, *, study: Study, folder: Path, device: str, checkpoint_e
         return Outcome(task.key(), "failed", f"{name}: {reason} (traceback in {work / 'error.txt'})")
 
 
-def _do(task: Task, study: Study, folder: Path, work: Path, device: str, checkpoint_every: int) -> Row:
-    data = load_once(task.dataset, task.source).to(device)
+def _do(
+    task: Task,
+    study: Study,
+    folder: Path,
+    work: Path,
+    device: str,
+    train_one: Callable[..., list[Trained]],
+    old: Row | None,
+) -> tuple[Row, list[str]]:
+    """The task's row, and what went wrong with single metrics.
+
+    A row that lacks metrics keeps its scores and what it says of its training, if the trained model
+    is still there; each score added names the software that computed it.
+    """
+    data = load_once(task.dataset, task.source, device)
     rows = evaluation_rows(data, study.rows)
-    record = functools.partial(make_row, task, study.name, data, study.rows)
-    began, extra = time.perf_counter(), dict[str, Any]()
+    began, extra, seconds = time.perf_counter(), dict[str, Any](), {"train": 0.0}
     if isinstance(task, Calibration):
-        codes, seconds = task.codes(data, rows), {"train": 0.0}
-        seconds["encode"] = time.perf_counter() - began
+        codes = task.codes(data, rows)
     else:
-        [trained] = train(
-            [task], data, work.parent, device=device, checkpoint_every=checkpoint_every, progress=False
-        )
+        old = old if is_finished(work, task.steps) else None
+        [trained] = train_one([task], data)
         extra = {"status": trained.status, "step": trained.step, "values": trained.values}
-        seconds = {"train": trained.seconds}
+        seconds["train"] = trained.seconds
         if trained.status == "diverged":
-            return record([], seconds, **extra)
+            return make_row(task, study.name, data, study.rows, [], seconds, **extra), []
         began = time.perf_counter()
         cache = work / ("codes.npy" if study.rows is None else f"codes-{study.rows}.npy")
         codes = encode(task, trained.model, data, rows, cache=cache)
-        seconds["encode"] = time.perf_counter() - began
-        extra["pictures"] = _pictures(task, trained.model, data, folder)
+        extra["pictures"] = _pictures(task, trained.model, data, folder) if old is None else old["pictures"]
+    seconds["encode"] = time.perf_counter() - began
+    have = set() if old is None else {s["id"] for s in old["scores"]}
+    missing = [spec for spec in study.metric_specs() if metric_id(spec, study.rows) not in have]
     began = time.perf_counter()
-    scores = score(codes, data.factors(rows), study.metric_specs(), seed=task.seed, rows=study.rows)
+    scores, problems = _scores(task, codes, data.factors(rows), missing, study.rows)
     seconds["score"] = time.perf_counter() - began
-    return record(scores, seconds, **extra)
+    row = make_row(task, study.name, data, study.rows, scores, seconds, **extra)
+    return (row if old is None else extended(old, row)), problems
+
+
+def _scores(
+    task: Task, codes: Any, factors: Any, specs: list[Any], rows: int | None
+) -> tuple[list[Score], list[str]]:
+    """The scores that can be had, and a message for each metric that could not."""
+    scores, problems = list[Score](), list[str]()
+    for spec in specs:
+        try:
+            scores += score(codes, factors, [spec], seed=task.seed, rows=rows)
+        except InputError as error:
+            problems.append(f"{metric_id(spec, rows)}: {error}")
+    return scores, problems
 
 
 def _pictures(run: Run, model: Any, data: FactorData, folder: Path) -> list[str]:
@@ -135,9 +185,9 @@ def _pictures(run: Run, model: Any, data: FactorData, folder: Path) -> list[str]
 
 
 @functools.lru_cache(maxsize=2)
-def load_once(dataset: str, source: str) -> FactorData:
-    """A data set, kept for the next run of this process."""
-    return find.get("dataset", dataset).load(source)
+def load_once(dataset: str, source: str, device: str) -> FactorData:
+    """A data set on its device, kept for the next run of this process."""
+    return find.get("dataset", dataset).load(source).to(device)
 
 
 def _row_path(folder: Path, task: Task) -> Path:

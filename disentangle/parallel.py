@@ -35,7 +35,7 @@ def run_all(do: Callable[[Task], Outcome], tasks: list[Task], work: Path, worker
 
     if workers == 1:
         _one_thread()  # as in a worker process: the numbers must not depend on it
-        yield from map(do, tqdm(tasks, desc="rows", unit="row", disable=None))
+        yield from map(do, tasks)
         return
     with _Bar(tasks, work) as bar:
         for outcome in _parallel(do, tasks, workers, bar):
@@ -45,8 +45,10 @@ def run_all(do: Callable[[Task], Outcome], tasks: list[Task], work: Path, worker
 
 def _one_thread() -> None:
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
+    threadpool_limits(1)  # NumPy's and scikit-learn's, in the metrics
 
 
 def _parallel(do: Callable[[Task], Outcome], tasks: list[Task], workers: int, bar: _Bar) -> Iterator[Outcome]:
@@ -78,17 +80,18 @@ def _until_death(
     """Outcomes until all tasks are done or a worker dies; ``markers`` then names those under way."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    with ProcessPoolExecutor(max_workers=min(workers, len(tasks)), initializer=_one_thread) as pool:
+    pool = ProcessPoolExecutor(max_workers=min(workers, len(tasks)), initializer=_one_thread)
+    try:
         futures = {pool.submit(_marked, do, task, markers): task.key() for task in tasks}
         for future in bar.watch(futures):
-            try:
-                yield future.result()
-            except BrokenProcessPool as error:
-                tqdm.write(f"a worker process died ({type(error).__name__}); going on with a new one")
-                if not any(markers.iterdir()):  # it died before any task began
-                    for task in tasks:
-                        (markers / task.key()).touch()
-                return
+            yield future.result()
+    except BrokenProcessPool as error:
+        tqdm.write(f"a worker process died ({type(error).__name__}); going on with a new one")
+        if not any(markers.iterdir()):  # it died before any task began
+            for task in tasks:
+                (markers / task.key()).touch()
+    finally:  # on an interruption too, and at once: rows and checkpoints are whole files
+        pool.shutdown(wait=True, kill_workers=True)
 
 
 def _marked(do: Callable[[Task], Outcome], task: Task, markers: Path) -> Outcome:
@@ -106,7 +109,7 @@ class _Bar:
     def __init__(self, tasks: list[Task], work: Path) -> None:
         self.work = work
         self.runs = {t.key(): t for t in tasks if isinstance(t, Run)}
-        self.bar = tqdm(total=len(tasks), desc="rows", unit="row", disable=None)
+        self.bar = tqdm(total=len(tasks), desc="rows", unit="row", disable=None, leave=False)
 
     def __enter__(self) -> _Bar:
         return self
@@ -136,9 +139,13 @@ class _Bar:
         for key in keys & self.runs.keys():
             run, lines = self.runs[key], read_log(self.work / key)
             if lines:
-                last = lines[-1]
-                speed = last["step"] / max(last["seconds"], 1e-9)
-                elbo = last.get("elbo", float("nan"))
-                state = f"{last['step']}/{run.steps} {speed:.1f} steps/s elbo {elbo:.0f}"
-                states.append(f"{run.label()} seed {run.seed}: {state}")
+                states.append(f"{run.label()} seed {run.seed}: {_state(run, lines[-1])}")
         self.bar.set_postfix_str(" | ".join(sorted(states)))
+
+
+def _state(run: Run, last: dict[str, float]) -> str:
+    """A log line for people: step, speed, time left and what the loss is made of."""
+    speed = last["step"] / max(last["seconds"], 1e-9)
+    left = (run.steps - last["step"]) / speed / 60
+    parts = " ".join(f"{k} {v:.0f}" for k, v in last.items() if k not in ("step", "seconds", "objective"))
+    return f"{last['step']}/{run.steps} {speed:.1f} steps/s, {left:.0f} min left, {parts}"

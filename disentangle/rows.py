@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -57,12 +58,19 @@ def make_row(
         "status": status,
         "step": step,
         # JSON has no NaN: a diverged run's values are kept as text.
-        "values": {k: v if v - v == 0 else str(v) for k, v in (values or {}).items()},
-        "scores": [asdict(score) for score in scores],
+        "values": {k: v if math.isfinite(v) else str(v) for k, v in (values or {}).items()},
+        # A score that is not a number is kept as null.
+        "scores": [{**asdict(s), "value": s.value if math.isfinite(s.value) else None} for s in scores],
         "pictures": list(pictures),
         "provenance": provenance(str(data.device)),
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
     }
+
+
+def extended(old: Row, new: Row) -> Row:
+    """A row with the scores of a newer one added; they carry their own provenance, the rest is kept."""
+    added = [{**score, "provenance": new["provenance"]} for score in new["scores"]]
+    return {**old, "scores": [*old["scores"], *added]}
 
 
 def write_row(folder: Path, row: Row) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -43,7 +44,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     steps: Annotated[int, msgspec.Meta(ge=0)] = 300_000
     batch: Annotated[int, msgspec.Meta(ge=1)] = 64
-    lr: Annotated[float, msgspec.Meta(gt=0)] = 1e-4
+    lr: Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)] = 1e-4
     latents: Annotated[int, msgspec.Meta(ge=1)] = 10
 
     def settings(self) -> Any:
@@ -62,8 +63,16 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             ) from None
 
     def complete(self) -> Run:
-        """The same run with every default of the method written out."""
-        return msgspec.structs.replace(self, hyper=msgspec.to_builtins(self.settings()))
+        """The same run, checked, with every default of the method written out.
+
+        Raises:
+            InputError: a field is of the wrong type or out of range.
+        """
+        full = {**msgspec.structs.asdict(self), "hyper": msgspec.to_builtins(self.settings())}
+        try:
+            return msgspec.convert(full, Run)
+        except msgspec.ValidationError as error:
+            raise InputError(f"run {self.label()!r}: {error}") from None
 
     def key(self) -> str:
         """A hash of everything above, the run's name: 16 hexadecimal digits."""

@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+import msgspec
 import numpy as np
 
 from disentangle import find
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MetricSpec = str | Mapping[str, Any]
+FIXED = {"codes", "factors", "rng", "test"}  # what the suite hands in, and nobody sets in a study
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,14 @@ def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
             raise InputError(f"a metric with options needs a name, got {dict(spec)}")
         name = str(options.pop("name"))
     function = find.get("metric", name).function
-    known = [
-        p for p in inspect.signature(function).parameters if p not in ("codes", "factors", "rng", "test")
-    ]
-    for option in options:
+    known, types = set(inspect.signature(function).parameters) - FIXED, get_type_hints(function)
+    for option, value in options.items():
         if option not in known:
             raise unknown(f"option of metric {name}", option, known)
+        try:
+            msgspec.convert(value, types[option])
+        except msgspec.ValidationError as error:
+            raise InputError(f"metric {name}: option {option} is {value!r}: {error}") from None
     return name, options
 
 
@@ -117,7 +121,7 @@ def score(
     for spec in find.names("metric") if metrics is None else metrics:
         name, options = parse_metric(spec)
         metric = find.get("metric", name)
-        used = {**(metric.published if published_sizes else {}), **options}
+        used = {**(metric.published if published_sizes else _defaults(metric)), **options}
         # The reference's own order of draws begins from its own kind of generator.
         stream = generator(seed, "score", part=zlib.crc32(name.encode()))
         rng = seed if used.get("mode") == "dlib" else stream
@@ -130,9 +134,15 @@ def score(
     return found
 
 
+def _defaults(metric: find.Metric) -> dict[str, Any]:
+    """The options that a call without them takes."""
+    parameters = inspect.signature(metric.function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in FIXED}
+
+
 def _named(metric: find.Metric, options: dict[str, Any], rows: int | None, published: bool, n: int) -> str:
     extra: dict[str, Any] = {} if rows is None else {"rows": rows}
-    if not published and set(metric.published) & {"points", "train_points", "test_points"} - set(options):
+    if not published:
         extra["n"] = n
     return metric.named({**options, **extra})
 
@@ -152,9 +162,10 @@ def read_codes(path: str | Path) -> tuple[NDArray[Any], NDArray[Any]]:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(f"{path} is a single array; expected an .npz with 'codes' and 'factors'")
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise DataError(f"{path} is a single array; expected an .npz with 'codes' and 'factors'")
+        with loaded as archive:
             missing = [name for name in ("codes", "factors") if name not in archive.files]
             if missing:
                 raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from disentangle.score import metric_id, parse_metric
 
 Task = Run | Calibration
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Rate = Annotated[float, msgspec.Meta(gt=0)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 
 
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,7 +96,7 @@ def read_study(path: str | Path) -> Study:
         raise InputError(f"{path} is not a TOML file: {error}") from None
     try:
         study = msgspec.convert(content, Study)
-        plan(study, dict.fromkeys(_datasets(study), "drawn"))  # finds every further mistake now
+        plan(study, dict.fromkeys(datasets(study), "drawn"))  # finds every further mistake now
     except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"{path}: {error}") from None
     return study
@@ -111,7 +112,7 @@ def resolve_sources(study: Study) -> dict[str, str]:
     """Which source each data set of the study is taken from, ``"official"`` or ``"drawn"``."""
     return {
         name: find.get("dataset", name).load(study.source).source if study.source == "auto" else study.source
-        for name in _datasets(study)
+        for name in datasets(study)
     }
 
 
@@ -128,6 +129,10 @@ def plan(study: Study, sources: dict[str, str]) -> list[Task]:
             raise InputError(
                 f"the run {twice.label()!r} on {twice.dataset}, seed {twice.seed}, is there {count} times"
             )
+    for what, found in (("calibration", study.calibration), ("metric", study.metric_ids())):
+        name, count = (Counter(found).most_common(1) or [("", 0)])[0]
+        if count > 1:
+            raise InputError(f"the {what} {name!r} is there {count} times")
     for name in study.calibration:
         if name not in NAMES:
             raise InputError(f"calibration must be of {', '.join(NAMES)}, got {name!r}")
@@ -168,7 +173,7 @@ def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]
         yield msgspec.convert({**content, **shared}, Run).complete()
 
 
-def _datasets(study: Study) -> list[str]:
+def datasets(study: Study) -> list[str]:
     """The data sets of the study, each once, in order.
 
     Raises:

@@ -45,7 +45,7 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def _lines(row: Row) -> list[dict[str, Any]]:
-    run, origin, seconds = row["run"], row["provenance"], row["seconds"]
+    run, seconds = row["run"], row["seconds"]
     shared = {
         "study": row["study"],
         "kind": row["kind"],
@@ -57,16 +57,21 @@ def _lines(row: Row) -> list[dict[str, Any]]:
         "status": row["status"],
         "train_seconds": seconds.get("train"),
         "encode_seconds": seconds.get("encode"),
-        "scikit_learn": origin["scikit-learn"],
         **{k: run.get(k) for k in ("method", "seed", "steps", "batch", "lr", "latents")},
-        **{k: origin.get(k) for k in COLUMNS if k in origin},
     }
     scores = row["scores"] or [{"id": "", "name": "", "value": None, "points": "", "seconds": None}]
     return [
         {**shared, "metric_id": s["id"], "score": s["name"], "value": s["value"], "points": s["points"],
+         **_origin(s.get("provenance", row["provenance"])),
          "metric_seconds": s["seconds"] and round(s["seconds"], 3)}
         for s in scores
     ]  # fmt: skip
+
+
+def _origin(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Of the software and hardware that computed a score; the one that trained it stays in the row."""
+    found = {k.replace("-", "_"): v for k, v in provenance.items()}
+    return {k: v for k, v in found.items() if k in COLUMNS}
 
 
 def _setting(run: dict[str, Any]) -> str:

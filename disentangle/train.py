@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from disentangle import find, nets
-from disentangle.checkpoint import CHECKPOINT, Damaged, log, read_log, restore, rewind_log, save
+from disentangle.checkpoint import Damaged, is_finished, log, read_log, restore, rewind_log, save
 from disentangle.data import FactorData, draw_factors
 from disentangle.draws import generator
 from disentangle.errors import InputError
@@ -53,16 +54,15 @@ def choose_device(device: str = "auto") -> torch.device:
     Raises:
         InputError: CUDA was asked for and is not there, or the name is unknown to torch.
     """
-    cuda = torch.cuda.is_available()
+    gpus = torch.cuda.device_count()
     if device == "auto":
-        return torch.device("cuda" if cuda else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"unknown device {device!r}; expected auto, cpu, cuda or cuda:0") from None
-    if chosen.type == "cuda" and not cuda:
-        raise InputError(f"device {device!r} was asked for, but torch sees no CUDA GPU here")
-    return chosen
+        return torch.device("cuda" if gpus else "cpu")
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise InputError(f"unknown device {device!r}; expected auto, cpu, cuda or cuda:0")
+    if kind == "cuda" and int(index or 0) >= gpus:
+        raise InputError(f"device {device!r} was asked for, but torch sees {gpus} CUDA GPUs here")
+    return torch.device(device)
 
 
 def build_model(run: Run, data: FactorData) -> nn.Module:
@@ -123,12 +123,12 @@ def train(
     """
     target = choose_device(device)
     trained = []
-    for run in runs:
+    for run in [run.complete() for run in runs]:
         run_data = load(run) if data is None else data
         place = None if folder is None else Path(folder) / run.key()
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
-            write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run.complete())))
+            write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
         trained.append(_Training(run, run_data.to(target), target, place).go(checkpoint_every, progress))
     return trained
 
@@ -151,14 +151,23 @@ def load_trained(folder: str | Path, device: str = "auto") -> tuple[Trained, Fac
         raise InputError(f"{folder} holds no run: run.json is missing") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder / 'run.json'} is not a run: {error}") from None
-    lines = read_log(folder)
-    step = lines[-1]["step"] if lines else 0
-    if run.steps and (step < run.steps or not (folder / CHECKPOINT).exists()):
-        raise InputError(
-            f"{folder}: the run stopped at step {step:g} of {run.steps}; train it again to finish it"
-        )
+    if not is_finished(folder, run.steps):
+        raise InputError(f"{folder}: {_how_far(folder, run.steps)}")
     data = load(run).to(choose_device(device))
-    return _Training(run, data, data.device, folder).go(run.steps or 1, progress=False), data
+    training = _Training(run, data, data.device, None)
+    try:
+        _, seconds = restore(folder, data.device, training.model, training.optimiser)
+    except Damaged as damaged:
+        raise InputError(f"{damaged}; train the run again") from None
+    return Trained(run, training.model.eval(), "done", run.steps, {}, seconds), data
+
+
+def _how_far(folder: Path, steps: int) -> str:
+    lines = read_log(folder)
+    if lines and not all(math.isfinite(v) for v in lines[-1].values()):
+        return f"the run diverged at step {lines[-1]['step']} and has no model"
+    step = lines[-1]["step"] if lines else 0
+    return f"the run stopped at step {step} of {steps}; train it again to finish it"
 
 
 def batch_factors(run: Run, sizes: Sequence[int], step: int) -> tuple[np.ndarray, ...]:

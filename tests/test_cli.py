@@ -66,6 +66,7 @@ def test_train_then_score_then_the_same_again(tmp_path):
     assert (folder / "traversal.png").exists()
     before = (folder / "checkpoint.pt").read_bytes()
     again = cli(*train, "--device", "cpu", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
     assert "done at step 3" in again.stdout
     assert (folder / "checkpoint.pt").read_bytes() == before
     done = cli("score", folder, "--metric", "mig", "--csv", "scores.csv", cwd=tmp_path)
@@ -114,7 +115,19 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, arguments, message):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["daat"], ["train"], ["data", "toy", "--pictures", "x.png"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["daat"],
+        ["train"],
+        ["data", "toy", "--pictures", "x.png"],
+        ["train", "--method", "vae", "--threads", "0"],
+        ["train", "--method", "vae", "--checkpoint-every", "0"],
+        ["train", "--method", "vae", "--dataset", "toy", "--device", "meta"],
+        ["study", ".", "--workers", "0"],
+        ["score", "codes.npz", "--seed", "-1"],
+    ],
+)
 def test_a_wrong_call_is_told_without_a_traceback(tmp_path, arguments):
     done = cli(*arguments, cwd=tmp_path)
     assert done.returncode != 0

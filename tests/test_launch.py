@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,13 +123,37 @@ def test_only_what_is_left_is_done_and_a_damaged_row_is_set_aside(tiny, monkeypa
 def test_a_new_metric_is_added_without_training_again(tiny, monkeypatch):
     folder, _ = tiny
     carry_out(tiny)
+    before = {row["key"]: row for row in read_rows(folder)}
     added = '{ name = "mig", points = 300 }, { name = "mig", points = 200 }'
     (folder / "study.toml").write_text(TEXT.replace('{ name = "mig", points = 300 }', added))
-    steps = []
+    steps, now = [], {**next(iter(before.values()))["provenance"], "version": "of tomorrow"}
     monkeypatch.setattr("disentangle.train._Training._step", lambda self, step: steps.append(step))
+    monkeypatch.setattr("disentangle.rows.provenance", lambda device: now)
     carry_out((folder, read_study(folder)))
     assert not steps
-    assert all(len(row["scores"]) == 2 for row in read_rows(folder))
+    for row in read_rows(folder):
+        assert [s["id"] for s in row["scores"]] == ["mig@1[points=300]", "mig@1[points=200]"]
+        if row["kind"] == "run":  # what was there stays as it was, what is new says who computed it
+            old = before[row["key"]]
+            assert row["scores"][0] == old["scores"][0]
+            assert (row["provenance"], row["seconds"]) == (old["provenance"], old["seconds"])
+            assert row["scores"][1]["provenance"]["version"] == "of tomorrow"
+    write_tables(folder)
+    table = pd.read_csv(folder / "table.csv")
+    runs = table[table["kind"] == "run"]
+    assert set(runs[runs["metric_id"] == "mig@1[points=200]"]["version"]) == {"of tomorrow"}
+    assert "of tomorrow" not in set(runs[runs["metric_id"] == "mig@1[points=300]"]["version"])
+
+
+def test_a_metric_that_cannot_be_had_is_told_and_the_others_are_kept(tiny):
+    folder, _ = tiny
+    bad = '{ name = "mig", points = 300 }, { name = "mig", points = 3 }'  # fewer points than bins
+    (folder / "study.toml").write_text(TEXT.replace('{ name = "mig", points = 300 }', bad))
+    outcomes = carry_out((folder, read_study(folder)))
+    assert {o.status for o in outcomes} == {"failed"}
+    assert "points is 3, fewer than the 20 bins" in outcomes[0].message
+    assert all([s["id"] for s in row["scores"]] == ["mig@1[points=300]"] for row in read_rows(folder))
+    assert "missing" in write_tables(folder)
 
 
 def test_a_diverged_run_has_a_row_and_the_study_goes_on(tiny):
@@ -176,20 +201,42 @@ def test_a_run_held_by_another_command_is_waited_for(tiny, monkeypatch):
 
 def test_two_commands_at_once_do_every_run_once(tiny):
     folder, _ = tiny
+    (folder / "study.toml").write_text(TEXT.replace("steps = 4", "steps = 150"))
     command = [sys.executable, "-m", "disentangle", "study", str(folder), "--workers", "1", "--device", "cpu"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     both = [
-        subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        subprocess.Popen(command, env=environment, cwd=folder, text=True, stdout=-1, stderr=-2)
         for _ in range(2)
     ]
     texts = [p.communicate(timeout=300)[0] for p in both]
     assert [p.returncode for p in both] == [0, 0], texts
-    rows = read_rows(folder)
-    assert len(rows) == 4
-    logs = [(folder / "work" / r["key"] / "log.jsonl") for r in rows if r["kind"] == "run"]
-    assert all(len(log.read_text().splitlines()) == 1 for log in logs)
+    done = re.findall(r"done: (.*?), seed (\d) \(", "".join(texts))
+    assert len(done) == len(set(done)) == 4, texts
+    assert any("by another command" in text for text in texts)
+    assert len(read_rows(folder)) == 4
+
+
+def test_an_interrupted_study_stops_its_workers_at_once_and_goes_on_later(tiny):
+    folder, _ = tiny
+    (folder / "study.toml").write_text(TEXT.replace("steps = 4", "steps = 100_000"))
+    command = [sys.executable, "-m", "disentangle", "study", str(folder), "--workers", "2", "--device", "cpu"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, text=True, stdout=-1, stderr=-2, start_new_session=True
+    )
+    while len(list(folder.glob("work/*/log.jsonl"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert "the same command goes on" in text
+    assert "Traceback" not in text
+    deadline = time.monotonic() + 30  # loky's resource tracker follows a little later
+    with pytest.raises(ProcessLookupError):  # nobody is left in its session
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
 
 
 def _die_once(task, *, folder):

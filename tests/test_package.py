@@ -6,9 +6,11 @@ import pkgutil
 import re
 import subprocess
 import sys
+import types
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import disentangle
@@ -112,3 +114,19 @@ def test_the_python_of_the_readme_runs(capsys):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     assert "elbo" in capsys.readouterr().out
+
+
+def test_the_metric_of_the_contributing_guide_works():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    [block] = re.findall(r"```python\n(.*?)```", text, re.S)
+    space = {"__name__": "usage_example"}
+    sys.modules["usage_example"] = types.ModuleType("usage_example")  # dataclasses look their module up
+    exec(compile(block, "CONTRIBUTING.md", "exec"), space)
+    metric, factors = space["METRIC"], np.indices((3, 4)).reshape(2, -1).T
+    result = metric.function(np.hstack([factors, 0 * factors]), factors, rng=0)
+    assert result.scores() == {metric.headline: float(result)} == {"usage": 0.5}
+    for bad in ((np.full((12, 2), np.nan), factors), (factors, 0 * factors)):
+        with pytest.raises(disentangle.InputError):
+            metric.function(*bad)
+    with pytest.raises(disentangle.InputError):
+        metric.function(factors, factors, rng=-1)

@@ -66,6 +66,16 @@ def test_metric_ids_spell_out_what_departs_from_the_published_protocol(tmp_path)
             "run 'beta_vae beta=4' on toy, seed 0, is there 2 times",
         ),
         (HEAD + BLOCK + BLOCK, "is there 2 times"),
+        (
+            HEAD + 'metrics = ["mig", { name = "mig", points = 10_000 }]\n' + BLOCK,
+            "metric 'mig@1' is there 2 times",
+        ),
+        (
+            HEAD + 'metrics = [{ name = "mig", points = "many" }]\n' + BLOCK,
+            "option points is 'many'.*Expected `int",
+        ),
+        (HEAD + 'calibration = ["noise", "noise"]\n' + BLOCK, "calibration 'noise' is there 2 times"),
+        (HEAD + "lr = inf\n" + BLOCK, "lr"),
         (HEAD + BLOCK + 'hyper = { beta = "big" }\n', "beta_vae.*Expected `float`"),
         (HEAD + BLOCK.replace("beta_vae", "betavae"), "unknown method 'betavae'; did you mean 'beta_vae'"),
         (HEAD + BLOCK.replace("toy", "tory"), "unknown dataset 'tory'; did you mean 'toy'"),

@@ -26,7 +26,10 @@ hyper = { beta = [1, 4] }
 def row_of(task, values, kind="run", source="drawn", status="done"):
     run = {"method": "noise", "dataset": task.dataset, "hyper": {}, "seed": task.seed}
     if kind == "run":
-        run = {f: getattr(task, f) for f in ("method", "dataset", "hyper", "seed", "steps", "batch", "lr")}
+        run = {
+            f: getattr(task, f)
+            for f in ("method", "dataset", "hyper", "seed", "steps", "batch", "lr", "latents")
+        }
     scores = [
         {"name": n, "id": i, "value": v, "points": "10000", "seconds": 1.0} for (n, i), v in values.items()
     ]
@@ -93,6 +96,14 @@ def test_the_interval_is_students(folder):
     single = summary[summary["setting"] == "beta=4"].iloc[0]
     assert single["n"] == 1
     assert np.isnan(single["ci95_half_width"])
+
+
+def test_what_differs_beside_the_setting_gets_a_column_and_a_line_of_its_own(folder):
+    (folder / "study.toml").write_text(TEXT + '[[runs]]\ndataset = "toy"\nmethod = "vae"\nlatents = 2\n')
+    text = write_tables(folder)
+    assert "| method | setting | steps | latents |" in text
+    line = next(line for line in text.splitlines() if line.startswith("| VAE"))
+    assert line.split("|")[3:] == [" 5 ", " 2 ", " missing ", " missing ", " 0 of 3 ", ""]
 
 
 def test_sources_and_metric_ids_never_share_a_cell(folder):

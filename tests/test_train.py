@@ -169,12 +169,36 @@ def test_wrong_settings_are_refused_before_any_step(changes, message):
         train([run(**changes)], TOY, device="cpu")
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda"])
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:x", "cuda:99"])
 def test_a_device_that_is_not_there_is_told(device):
-    if device == "cuda" and torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
     with pytest.raises(InputError, match=device):
         choose_device(device)
+
+
+def test_a_damaged_or_diverged_run_is_not_trained_again_to_be_loaded(tmp_path):
+    diverging = run(lr=1e30, steps=100)
+    train([run(), diverging], TOY, tmp_path, device="cpu")
+    with pytest.raises(InputError, match="diverged at step 1 and has no model"):
+        load_trained(tmp_path / diverging.key())
+    (tmp_path / run().key() / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"set aside as checkpoint.damaged; train the run again"):
+        load_trained(tmp_path / run().key())
+
+
+def test_codes_of_an_earlier_model_do_not_outlive_it(tmp_path):
+    folder = tmp_path / run().key()
+    folder.mkdir()
+    np.save(folder / "codes.npy", np.zeros(3))
+    train([run()], TOY, tmp_path, device="cpu")
+    assert not (folder / "codes.npy").exists()
+
+
+@pytest.mark.parametrize(
+    "field", [{"seed": -1}, {"batch": 0}, {"lr": float("inf")}, {"lr": 0.0}, {"steps": 1.5}]
+)
+def test_a_run_made_in_python_is_checked_before_it_is_trained(field):
+    with pytest.raises(InputError, match=next(iter(field))):
+        train([run(**field)], TOY, device="cpu")
 
 
 def test_each_step_and_purpose_has_its_own_draws():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -169,7 +170,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pairs: the sampler, "paper" (exactly k factors take another value) or "dlib" (the released code).
     """
 
-    beta: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    beta: Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)] = 1.0
     k: Annotated[int, msgspec.Meta(ge=1)] | Literal["rnd"] = 1
     pairs: Literal["paper", "dlib"] = "paper"
 
