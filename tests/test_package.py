@@ -43,7 +43,12 @@ def test_most_modules_are_among_the_doctested():
 
 
 @CHECKOUT
-def test_the_wheel_holds_what_git_does_and_nothing_beside(tmp_path):
+def test_wheel_and_sdist_hold_what_git_does_and_nothing_beside(tmp_path):
+    source = tmp_path / "source"
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, source], check=True)
+    build = "from setuptools import build_meta as b; print(b.build_sdist('..'))"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    [sdist] = tmp_path.glob("disentangle_bench-*.tar.gz")
     command = [
         sys.executable,
         "-m",
@@ -55,9 +60,7 @@ def test_the_wheel_holds_what_git_does_and_nothing_beside(tmp_path):
         "-w",
         tmp_path,
     ]
-    source = tmp_path / "source"
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, source], check=True)
-    subprocess.run([*command, source], check=True, capture_output=True)
+    subprocess.run([*command, sdist], check=True, capture_output=True)  # so the sdist is whole too
     [wheel] = tmp_path.glob("disentangle_bench-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
