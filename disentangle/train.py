@@ -110,7 +110,7 @@ def train(
         progress: show a progress bar where the output is a terminal.
 
     Raises:
-        InputError: a run's settings cannot be used.
+        InputError: a run's settings cannot be used, or the data are not those that it names.
 
     >>> from disentangle.data import FactorData
     >>> from disentangle.images import Pixels
@@ -124,13 +124,22 @@ def train(
     target = choose_device(device)
     trained = []
     for run in [run.complete() for run in runs]:
-        run_data = load(run) if data is None else data
+        run_data = load(run) if data is None else _matching(run, data)
         place = None if folder is None else Path(folder) / run.key()
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
             write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
         trained.append(_Training(run, run_data.to(target), target, place).go(checkpoint_every, progress))
     return trained
+
+
+def _matching(run: Run, data: FactorData) -> FactorData:
+    """The data, if they are those that the run's key and rows name."""
+    if (data.name, data.source) != (run.dataset, run.source):
+        raise InputError(
+            f"run {run.label()!r} is for {run.dataset} ({run.source}), got {data.name} ({data.source})"
+        )
+    return data
 
 
 def load(run: Run) -> FactorData:

@@ -193,6 +193,11 @@ def test_codes_of_an_earlier_model_do_not_outlive_it(tmp_path):
     assert not (folder / "codes.npy").exists()
 
 
+def test_drawn_data_are_never_called_official():
+    with pytest.raises(InputError, match=r"is for toy \(official\), got toy \(drawn\)"):
+        train([run(source="official")], TOY, device="cpu")
+
+
 @pytest.mark.parametrize(
     "field", [{"seed": -1}, {"batch": 0}, {"lr": float("inf")}, {"lr": 0.0}, {"steps": 1.5}]
 )
