@@ -102,12 +102,12 @@ def train(
 
     Example: disentangle train --method beta_vae --set beta=4 --steps 2000 --batch 16 --lr 1e-3
     """
-    import msgspec
     import torch
 
     from disentangle import find, pictures
+    from disentangle.checkpoint import is_finished
     from disentangle.commands import hyperparameters
-    from disentangle.errors import InputError
+    from disentangle.errors import convert
     from disentangle.run import Run
     from disentangle.train import train as train_runs
 
@@ -123,15 +123,14 @@ def train(
         "batch": batch,
         "lr": lr,
     }
-    try:
-        run = msgspec.convert(fields, Run).complete()
-    except msgspec.ValidationError as error:
-        raise InputError(str(error)) from None
+    run: Run = convert(fields, Run).complete()
+    finished = is_finished(out / run.key(), run.steps) and run.steps > 0
     torch.set_num_threads(threads)
     print(f"{run.label()} on {dataset} ({loaded.source}), seed {seed}: {out / run.key()}")
     [trained] = train_runs([run], loaded, out, device=device, checkpoint_every=checkpoint_every)
     values = "  ".join(f"{k} {v:.2f}" for k, v in trained.values.items())
-    print(f"{trained.status} at step {trained.step} after {trained.seconds:.0f} s: {values}")
+    again = "was finished before: " if finished else ""
+    print(f"{again}{trained.status} at step {trained.step} after {trained.seconds:.0f} s: {values}")
     if trained.status == "diverged":
         raise SystemExit(1)
     placed = loaded.to(next(trained.model.parameters()).device)
@@ -164,19 +163,21 @@ def score(
     """
     from disentangle import find
     from disentangle.commands import codes_of
-    from disentangle.score import parse_metric
+    from disentangle.score import Score, parse_metric
     from disentangle.score import score as score_codes
 
     metrics = metric or list(find.names("metric"))
     for name in metrics:
         parse_metric(name)  # a wrong name is told before minutes of encoding
     codes, factors, run_seed = codes_of(path, rows, device)
-    print(f"{'score':28} {'value':>8}  {'id':44} points")
-    found, drawn = [], (run_seed or 0) if seed is None else seed
+    drawn = (run_seed or 0) if seed is None else seed
+    found: list[Score] = []
     for name in metrics:  # one by one, for some take minutes
         some = score_codes(
             codes, factors, [name], seed=drawn, rows=rows, published_sizes=run_seed is not None
         )
+        if not found:
+            print(f"{'score':28} {'value':>8}  {'id':44} points")
         for s in some:
             print(f"{s.name:28} {s.value:8.4f}  {s.id:44} {s.points} ({s.seconds:.1f} s)", flush=True)
         found += some

@@ -118,6 +118,10 @@ def _rule(study: Study, frame: pd.DataFrame) -> str:
         ", ".join(sorted({f"{v:g}" if isinstance(v, float) else str(v) for v in frame[name].dropna()}))
         for name in ("lr", "batch", "version", "hardware")
     )
+    made = (
+        f"Batch {batches}, learning rate {rates}. Made by disentangle-bench {versions}, commit "
+        f"{', '.join(commits) or 'not known'}, on {hardware}."
+    )
     return "\n\n".join(
         [
             "Cells: mean over seeds ± standard deviation (n - 1 in the denominator); the 95 % interval of "
@@ -127,7 +131,6 @@ def _rule(study: Study, frame: pd.DataFrame) -> str:
             f"representations of known quality: {known}.",
             "Data marked `drawn` are redrawn from published figures and are not DeepMind's files; the two "
             "are never joined in one cell.",
-            f"Batch {batches}, learning rate {rates}. Made by disentangle-bench {versions}, commit "
-            f"{', '.join(commits) or 'not known'}, on {hardware}.",
+            *([made] if len(frame) else []),
         ]
     )

@@ -145,4 +145,11 @@ def download(url: str, name: str, md5: str) -> Path:
         web = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS))
         return Path(fetcher.fetch(name, downloader=web))
     except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
-        raise DataError(f"{name} could not be downloaded ({error}): {by_hand(url, name)}") from error
+        raise DataError(f"{name} could not be downloaded; {by_hand(url, name)} ({_root(error)})") from error
+
+
+def _root(error: BaseException) -> str:
+    """What went wrong at the bottom of nested network errors, in one short line."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:150] if str(error) else ''}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +81,18 @@ def _until_death(
     from joblib.externals.loky import ProcessPoolExecutor
 
     pool = ProcessPoolExecutor(max_workers=min(workers, len(tasks)), initializer=_one_thread)
+    waiting, running = deque(tasks), dict[Any, str]()
     try:
-        futures = {pool.submit(_marked, do, task, markers): task.key() for task in tasks}
-        for future in bar.watch(futures):
-            yield future.result()
+        while waiting or running:
+            # No more at once than can run: what loky has queued, an interruption cannot take back.
+            while waiting and len(running) < workers:
+                task = waiting.popleft()
+                running[pool.submit(_marked, do, task, markers)] = task.key()
+            done, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
+            bar.show(running.values())
+            for future in done:
+                del running[future]
+                yield future.result()
     except BrokenProcessPool as error:
         tqdm.write(f"a worker process died ({type(error).__name__}); going on with a new one")
         if not any(markers.iterdir()):  # it died before any task began
@@ -109,7 +117,12 @@ class _Bar:
     def __init__(self, tasks: list[Task], work: Path) -> None:
         self.work = work
         self.runs = {t.key(): t for t in tasks if isinstance(t, Run)}
-        self.bar = tqdm(total=len(tasks), desc="rows", unit="row", disable=None, leave=False)
+        self.bar = tqdm(
+            total=len(tasks),
+            disable=None,
+            leave=False,
+            bar_format="{n_fmt}/{total_fmt} rows {elapsed}{postfix}",
+        )
 
     def __enter__(self) -> _Bar:
         return self
@@ -121,31 +134,20 @@ class _Bar:
         self.runs.pop(key, None)
         self.bar.update()
 
-    def watch(self, futures: dict[Any, str]) -> Iterator[Any]:
-        """`as_completed`, showing the state of the running ones while it waits."""
-        left = set(futures)
-        while left:
-            try:
-                for future in as_completed(left, timeout=POLL):
-                    left.discard(future)
-                    yield future
-            except TimeoutError:
-                self._show({futures[f] for f in left if f.running()})
-
-    def _show(self, keys: set[str]) -> None:
-        if self.bar.disable:
-            return
-        states = []
-        for key in keys & self.runs.keys():
-            run, lines = self.runs[key], read_log(self.work / key)
-            if lines:
-                states.append(f"{run.label()} seed {run.seed}: {_state(run, lines[-1])}")
-        self.bar.set_postfix_str(" | ".join(sorted(states)))
+    def show(self, keys: Iterable[str]) -> None:
+        if not self.bar.disable:
+            runs = [self.runs[key] for key in keys if key in self.runs]
+            self.bar.set_postfix_str(" | ".join(_state(run, read_log(self.work / run.key())) for run in runs))
 
 
-def _state(run: Run, last: dict[str, float]) -> str:
-    """A log line for people: step, speed, time left and what the loss is made of."""
-    speed = last["step"] / max(last["seconds"], 1e-9)
-    left = (run.steps - last["step"]) / speed / 60
-    parts = " ".join(f"{k} {v:.0f}" for k, v in last.items() if k not in ("step", "seconds", "objective"))
-    return f"{last['step']}/{run.steps} {speed:.1f} steps/s, {left:.0f} min left, {parts}"
+def _state(run: Run, lines: list[dict[str, float]]) -> str:
+    """Where a run is, in few words: two of them must fit on a line."""
+    name, last = f"{run.label()} s{run.seed}", lines[-1] if lines else None
+    if last is None:
+        return f"{name} starts"
+    if last["step"] >= run.steps:
+        return f"{name} is scored"
+    minutes = (run.steps - last["step"]) * last["seconds"] / last["step"] / 60
+    return (
+        f"{name} {last['step']}/{run.steps} elbo {last.get('elbo', -last['objective']):.0f} {minutes:.0f} min"
+    )

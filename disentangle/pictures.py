@@ -72,7 +72,8 @@ def contact_sheet(data: FactorData, path: str | Path, columns: int = 10) -> None
         factors = np.tile(middle, (len(shown), 1))
         factors[:, i] = shown
         first, last = (data.factor_values[i][j] for j in (shown[0], shown[-1]))
-        rows.append((f"{name}\n{size} values\n{first:.3g} to {last:.3g}", data.images(data.index(factors))))
+        counted = f"{size} values" + (f", {len(shown)} shown" if len(shown) < size else "")
+        rows.append((f"{name}\n{counted}\n{first:.3g} to {last:.3g}", data.images(data.index(factors))))
     sheet(f"{data.name}, {data.source}: {len(data):,} images", rows, path)
 
 
@@ -108,4 +109,4 @@ def traversal(run: Run, model: nn.Module, data: FactorData, path: str | Path, co
         steps = torch.linspace(-2, 2, columns, device=codes.device)
         moved[:, latent] = mean[latent] + steps * deviation[latent]
         rows.append((f"latent {latent}\nsd {deviation[latent]:.2f}", method.decode(model, moved)))
-    sheet(_title(run, "each latent from -2 to +2 sd"), rows, path)
+    sheet(_title(run, "each latent from -2 to +2 sd about its mean"), rows, path)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from disentangle import find
-from disentangle.errors import InputError
+from disentangle.errors import convert
 
 Hyper = str | int | float | bool
 FORMAT = 1  # raised when the same settings begin to give other numbers
@@ -54,13 +54,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             InputError: the method is unknown, or a hyperparameter unknown or of the wrong type.
         """
         method = find.get("method", self.method)
-        try:
-            return msgspec.convert(self.hyper, method.settings)
-        except msgspec.ValidationError as error:
-            known = ", ".join(method.settings.__struct_fields__) or "none"
-            raise InputError(
-                f"method {self.method!r}: hyperparameters {self.hyper}: {error} (known: {known})"
-            ) from None
+        return convert(self.hyper, method.settings, f"{self.method} hyperparameter")
 
     def complete(self) -> Run:
         """The same run, checked, with every default of the method written out.
@@ -69,10 +63,8 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             InputError: a field is of the wrong type or out of range.
         """
         full = {**msgspec.structs.asdict(self), "hyper": msgspec.to_builtins(self.settings())}
-        try:
-            return msgspec.convert(full, Run)
-        except msgspec.ValidationError as error:
-            raise InputError(f"run {self.label()!r}: {error}") from None
+        run: Run = convert(full, Run, f"run {self.label()!r}:")
+        return run
 
     def key(self) -> str:
         """A hash of everything above, the run's name: 16 hexadecimal digits."""

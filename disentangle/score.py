@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-import msgspec
 import numpy as np
 
 from disentangle import find
 from disentangle.draws import generator
-from disentangle.errors import DataError, InputError, unknown
+from disentangle.errors import DataError, InputError, convert, unknown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -65,10 +64,7 @@ def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
     for option, value in options.items():
         if option not in known:
             raise unknown(f"option of metric {name}", option, known)
-        try:
-            msgspec.convert(value, types[option])
-        except msgspec.ValidationError as error:
-            raise InputError(f"metric {name}: option {option} is {value!r}: {error}") from None
+        convert(value, types[option], f"metric {name}: option {option}")
     return name, options
 
 
@@ -177,5 +173,10 @@ def read_codes(path: str | Path) -> tuple[NDArray[Any], NDArray[Any]]:
         raise DataError(f"{path} does not exist; expected an .npz with 'codes' and 'factors'") from None
     except DataError:
         raise
+    except ValueError:  # numpy's advice would be to unpickle
+        raise DataError(
+            f"{path} is not a readable .npz of plain arrays: no zip archive, or it holds Python objects; "
+            "write it with np.savez(path, codes=codes, factors=factors)"
+        ) from None
     except Exception as error:  # zipfile, zlib and numpy each have their own for a damaged file
         raise DataError(f"{path} is not a readable .npz of plain arrays: {error}") from None

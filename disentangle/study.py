@@ -14,7 +14,7 @@ import msgspec
 
 from disentangle import find
 from disentangle.calibrate import NAMES, Calibration
-from disentangle.errors import InputError
+from disentangle.errors import InputError, convert
 from disentangle.run import Hyper, Run
 from disentangle.score import metric_id, parse_metric
 
@@ -95,9 +95,9 @@ def read_study(path: str | Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a TOML file: {error}") from None
     try:
-        study = msgspec.convert(content, Study)
+        study: Study = convert(content, Study)
         plan(study, dict.fromkeys(datasets(study), "drawn"))  # finds every further mistake now
-    except (msgspec.ValidationError, InputError) as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return study
 
@@ -170,7 +170,8 @@ def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]
             "hyper": chosen,
             "seed": seed,
         }
-        yield msgspec.convert({**content, **shared}, Run).complete()
+        run: Run = convert({**content, **shared}, Run)
+        yield run.complete()
 
 
 def datasets(study: Study) -> list[str]:

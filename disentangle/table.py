@@ -32,12 +32,15 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
         rows: see `disentangle.rows.read_rows`.
 
     Returns:
-        A frame with the columns `COLUMNS`, sorted.
+        A frame with the columns `COLUMNS` and one ``hyper.<name>`` per hyperparameter, sorted. Whole
+        numbers are ``Int64``, which holds the steps that calibration lines do not have.
     """
     import pandas as pd
 
     lines = [line for row in rows for line in _lines(row)]
-    frame = pd.DataFrame(lines, columns=COLUMNS)
+    # A column per hyperparameter of any method, for those who plot against one.
+    hyper = sorted({name for line in lines for name in line if name.startswith("hyper.")})
+    frame = pd.DataFrame(lines, columns=[*COLUMNS, *hyper])
     whole = ["seed", "steps", "batch", "latents"]
     frame[whole] = frame[whole].astype("Int64")  # calibration has no steps; 40, not 40.0
     order = ["kind", "dataset", "source", "method", "setting", "seed", "metric_id", "score"]
@@ -57,6 +60,7 @@ def _lines(row: Row) -> list[dict[str, Any]]:
         "status": row["status"],
         "train_seconds": seconds.get("train"),
         "encode_seconds": seconds.get("encode"),
+        **{f"hyper.{name}": value for name, value in run["hyper"].items()},
         **{k: run.get(k) for k in ("method", "seed", "steps", "batch", "lr", "latents")},
     }
     scores = row["scores"] or [{"id": "", "name": "", "value": None, "points": "", "seconds": None}]

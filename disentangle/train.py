@@ -126,10 +126,11 @@ def train(
     for run in [run.complete() for run in runs]:
         run_data = load(run) if data is None else _matching(run, data)
         place = None if folder is None else Path(folder) / run.key()
+        training = _Training(run, run_data.to(target), target, place)  # refuses what cannot be trained
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
             write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
-        trained.append(_Training(run, run_data.to(target), target, place).go(checkpoint_every, progress))
+        trained.append(training.go(checkpoint_every, progress))
     return trained
 
 
@@ -219,7 +220,7 @@ class _Training:
                     continue
                 self.seconds = before + time.perf_counter() - began
                 diverged = self._flush()
-                bar.set_postfix({k: f"{v:.1f}" for k, v in self.values.items() if k != "objective"})
+                bar.set_postfix_str(self._in_short())
                 if diverged is not None:
                     break
                 if last or (step + 1) % checkpoint_every == 0:
@@ -229,9 +230,17 @@ class _Training:
 
     def _bar(self, start: int, progress: bool) -> Any:
         return tqdm(
-            total=self.run.steps, initial=start, desc=f"{self.run.label()} seed {self.run.seed}",
+            total=self.run.steps, initial=start, desc=f"{self.run.method} seed {self.run.seed}",
             disable=None if progress else True, unit="step", mininterval=0.5,
         )  # fmt: skip
+
+    def _in_short(self) -> str:
+        """The parts of the loss, for a bar: ``elbo -105 rec -85 kl 20``."""
+        short = {
+            k.replace("log_likelihood", "rec").replace("kl_divergence", "kl"): v
+            for k, v in self.values.items()
+        }
+        return " ".join(f"{k} {v:.0f}" for k, v in short.items() if k != "objective")
 
     def _step(self, step: int) -> None:
         factors = batch_factors(self.run, self.data.sizes, step)

@@ -89,7 +89,10 @@ def test_score_takes_codes_from_elsewhere(tmp_path):
         (["data", "dsprite"], "unknown dataset 'dsprite'; did you mean 'dsprites'"),
         (["train", "--method", "ada_gave"], "unknown method 'ada_gave'; did you mean 'ada_gvae'"),
         (["train", "--method", "vae", "--dataset", "toy", "--set", "beta"], "--set takes NAME=VALUE"),
-        (["train", "--method", "vae", "--dataset", "toy", "--set", "beta=3"], "known: none"),
+        (
+            ["train", "--method", "vae", "--dataset", "toy", "--set", "beta=3"],
+            "unknown vae hyperparameter 'beta'. Known: none",
+        ),
         (["train", "--method", "vae", "--dataset", "toy", "--steps", "-1"], "steps"),
         (
             ["train", "--method", "vae", "--dataset", "toy", "--source", "official"],

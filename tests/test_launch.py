@@ -11,11 +11,11 @@ import threading
 import time
 from functools import partial
 
+import cloudpickle
 import filelock
 import numpy as np
 import pandas as pd
 import pytest
-from joblib.externals.loky import wrap_non_picklable_objects
 
 from disentangle import launch, parallel
 from disentangle.calibrate import Calibration
@@ -26,6 +26,8 @@ from disentangle.score import score
 from disentangle.study import plan, read_study
 from disentangle.table import write_tables
 from disentangle.train import load_trained
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # worker processes cannot import tests
 
 TEXT = """
 name = "tiny"
@@ -235,7 +237,10 @@ def test_two_commands_at_once_do_every_run_once(tiny):
 
 def test_an_interrupted_study_stops_its_workers_at_once_and_goes_on_later(tiny):
     folder, _ = tiny
-    (folder / "study.toml").write_text(TEXT.replace("steps = 4", "steps = 100_000"))
+    text = TEXT.replace("steps = 4", "steps = 100_000").replace(
+        "seeds = [0, 1]", "seeds = [0, 1, 2, 3, 4, 5, 6]"
+    )
+    (folder / "study.toml").write_text(text)
     command = [sys.executable, "-m", "disentangle", "study", str(folder), "--workers", "2", "--device", "cpu"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     process = subprocess.Popen(
@@ -249,6 +254,7 @@ def test_an_interrupted_study_stops_its_workers_at_once_and_goes_on_later(tiny):
     assert process.returncode == 130, text
     assert "the same command goes on" in text
     assert "Traceback" not in text
+    assert "Exception" not in text
     assert _all_gone(process.pid, seconds=30)  # loky's resource tracker follows a little later
 
 
@@ -280,7 +286,7 @@ def _some_always_die(task, *, guilty):
 
 def test_tasks_of_a_worker_that_died_are_done_again(tiny):
     tasks = plan(tiny[1], {"toy": "drawn"})
-    do = wrap_non_picklable_objects(partial(_die_once, folder=tiny[0]))
+    do = partial(_die_once, folder=tiny[0])
     outcomes = list(run_all(do, tasks, tiny[0], workers=2))
     assert {o.key for o in outcomes} == {t.key() for t in tasks}
     assert all(o.status == "done" for o in outcomes), outcomes
@@ -291,7 +297,7 @@ def test_only_the_task_that_kills_its_worker_is_given_up(tiny, monkeypatch):
     monkeypatch.setattr(parallel, "ATTEMPTS", 2)
     tasks = plan(tiny[1], {"toy": "drawn"})
     guilty = tasks[1].key()
-    do = wrap_non_picklable_objects(partial(_some_always_die, guilty=guilty))
+    do = partial(_some_always_die, guilty=guilty)
     outcomes = {o.key: o for o in run_all(do, tasks, tiny[0], workers=2)}
     assert {k for k, o in outcomes.items() if o.status == "failed"} == {guilty}
     assert len(outcomes) == len(tasks)

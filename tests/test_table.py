@@ -78,7 +78,8 @@ def test_the_leaderboard_says_what_is_best_missing_and_diverged(folder):
 def test_the_tidy_table_has_a_line_per_score_and_one_for_a_diverged_run(folder):
     write_tables(folder)
     table = pd.read_csv(folder / "table.csv")
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == [*COLUMNS, "hyper.beta"]
+    assert set(table[table["setting"] == "beta=4"]["hyper.beta"]) == {4.0}
     assert len(table) == 3 * 2 + 1 + 1 + 2
     diverged = table[table["status"] == "diverged"]
     assert diverged["value"].isna().all()
