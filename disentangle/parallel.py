@@ -32,7 +32,6 @@ class Outcome:
 
 def run_all(do: Callable[[Task], Outcome], tasks: list[Task], work: Path, workers: int) -> Iterator[Outcome]:
     """The outcomes of all tasks, as they come: in this process, or in ``workers`` others."""
-
     if workers == 1:
         _one_thread()  # as in a worker process: the numbers must not depend on it
         yield from map(do, tasks)
