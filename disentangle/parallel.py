@@ -80,7 +80,7 @@ def _until_death(
     from joblib.externals.loky import ProcessPoolExecutor
 
     pool = ProcessPoolExecutor(max_workers=min(workers, len(tasks)), initializer=_one_thread)
-    waiting, running = deque(tasks), dict[Any, str]()
+    waiting, running, whole = deque(tasks), dict[Any, str](), False
     try:
         while waiting or running:
             # No more at once than can run: what loky has queued, an interruption cannot take back.
@@ -92,13 +92,14 @@ def _until_death(
             for future in done:
                 del running[future]
                 yield future.result()
+        whole = True
     except BrokenProcessPool as error:
         tqdm.write(f"a worker process died ({type(error).__name__}); going on with a new one")
         if not any(markers.iterdir()):  # it died before any task began
             for task in tasks:
                 (markers / task.key()).touch()
     finally:  # on an interruption too, and at once: rows and checkpoints are whole files
-        pool.shutdown(wait=True, kill_workers=True)
+        pool.shutdown(wait=True, kill_workers=not whole)
 
 
 def _marked(do: Callable[[Task], Outcome], task: Task, markers: Path) -> Outcome:
