@@ -134,7 +134,7 @@ def train(
     if trained.status == "diverged":
         raise SystemExit(1)
     placed = loaded.to(next(trained.model.parameters()).device)
-    for kind, draw in (("reconstructions", pictures.reconstructions), ("traversal", pictures.traversal)):
+    for kind, draw in pictures.KINDS.items():
         draw(run, trained.model, placed, out / run.key() / f"{kind}.png")
     print(f"next: disentangle score {out / run.key()}")
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from disentangle.encode import encode, evaluation_rows
+from disentangle.encode import cache_file, encode, evaluation_rows
 from disentangle.errors import InputError
 from disentangle.files import write_bytes
 from disentangle.launch import carry_out
@@ -60,8 +60,7 @@ def codes_of(path: Path, rows: int | None, device: str) -> tuple[NDArray[Any], N
         return *read_codes(path), None
     trained, data = load_trained(path, device)
     chosen = evaluation_rows(data, rows)
-    cache = path / ("codes.npy" if rows is None else f"codes-{rows}.npy")
-    codes = encode(trained.run, trained.model, data, chosen, cache=cache, progress=True)
+    codes = encode(trained.run, trained.model, data, chosen, cache=cache_file(path, rows), progress=True)
     return codes, data.factors(chosen), trained.run.seed
 
 

@@ -85,6 +85,11 @@ def encode(
     return codes
 
 
+def cache_file(folder: Path, rows: int | None) -> Path:
+    """Where a run's folder keeps the codes of so many images, or of all."""
+    return folder / ("codes.npy" if rows is None else f"codes-{rows}.npy")
+
+
 def _read(path: Path | None, shape: tuple[int, int]) -> Any:
     """The cached codes, or None where they are absent, damaged or of another shape."""
     if path is None or not path.exists():

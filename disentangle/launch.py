@@ -17,7 +17,7 @@ from disentangle import find
 from disentangle.calibrate import Calibration
 from disentangle.checkpoint import is_finished
 from disentangle.data import FactorData
-from disentangle.encode import encode, evaluation_rows
+from disentangle.encode import cache_file, encode, evaluation_rows
 from disentangle.errors import InputError
 from disentangle.parallel import Outcome, run_all
 from disentangle.rows import Row, extended, is_complete, make_row, read_row, write_row
@@ -147,8 +147,7 @@ def _do(
         if trained.status == "diverged":
             return make_row(task, study.name, data, study.rows, [], seconds, **extra), []
         began = time.perf_counter()
-        cache = work / ("codes.npy" if study.rows is None else f"codes-{study.rows}.npy")
-        codes = encode(task, trained.model, data, rows, cache=cache)
+        codes = encode(task, trained.model, data, rows, cache=cache_file(work, study.rows))
         extra["pictures"] = _pictures(task, trained.model, data, folder) if old is None else old["pictures"]
     seconds["encode"] = time.perf_counter() - began
     have = set() if old is None else {s["id"] for s in old["scores"]}
@@ -174,10 +173,10 @@ def _scores(
 
 
 def _pictures(run: Run, model: Any, data: FactorData, folder: Path) -> list[str]:
-    from disentangle.pictures import reconstructions, traversal
+    from disentangle.pictures import KINDS
 
     names = []
-    for kind, draw in (("reconstructions", reconstructions), ("traversal", traversal)):
+    for kind, draw in KINDS.items():
         path = folder / "pictures" / f"{run.dataset}-{run.method}-{run.key()[:8]}-{kind}.png"
         draw(run, model, data, path)
         names.append(path.relative_to(folder).as_posix())

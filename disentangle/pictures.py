@@ -110,3 +110,6 @@ def traversal(run: Run, model: nn.Module, data: FactorData, path: str | Path, co
         moved[:, latent] = mean[latent] + steps * deviation[latent]
         rows.append((f"latent {latent}\nsd {deviation[latent]:.2f}", method.decode(model, moved)))
     sheet(_title(run, "each latent from -2 to +2 sd about its mean"), rows, path)
+
+
+KINDS = {"reconstructions": reconstructions, "traversal": traversal}  # what every run gets

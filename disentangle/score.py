@@ -68,14 +68,19 @@ def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def metric_id(spec: MetricSpec, rows: int | None = None) -> str:
+def metric_id(spec: MetricSpec, rows: int | None = None, n: int | None = None) -> str:
     """The id that stands in a row for a metric with these options.
+
+    Args:
+        spec: the metric.
+        rows: scored on so many random images of the grid.
+        n: computed from so many rows as they are, instead of the published number of points.
 
     >>> metric_id("mig", rows=50_000)
     'mig@1[rows=50000]'
     """
     name, options = parse_metric(spec)
-    extra = {} if rows is None else {"rows": rows}
+    extra = {k: v for k, v in (("rows", rows), ("n", n)) if v is not None}
     return find.get("metric", name).named({**options, **extra})
 
 
@@ -124,7 +129,7 @@ def score(
         began = time.perf_counter()
         result = metric.function(codes, factors, rng=rng, **used)
         seconds = time.perf_counter() - began
-        named = _named(metric, options, rows, published_sizes, len(codes))
+        named = metric_id(spec, rows, None if published_sizes else len(codes))
         points = _points(used, len(codes))
         found += [Score(k, named, float(v), points, seconds) for k, v in result.scores().items()]
     return found
@@ -134,13 +139,6 @@ def _defaults(metric: find.Metric) -> dict[str, Any]:
     """The options that a call without them takes."""
     parameters = inspect.signature(metric.function).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in FIXED}
-
-
-def _named(metric: find.Metric, options: dict[str, Any], rows: int | None, published: bool, n: int) -> str:
-    extra: dict[str, Any] = {} if rows is None else {"rows": rows}
-    if not published:
-        extra["n"] = n
-    return metric.named({**options, **extra})
 
 
 def _points(used: Mapping[str, Any], n: int) -> str:

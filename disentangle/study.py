@@ -16,7 +16,7 @@ from disentangle import find
 from disentangle.calibrate import NAMES, Calibration
 from disentangle.errors import InputError, convert
 from disentangle.run import Hyper, Run
-from disentangle.score import metric_id, parse_metric
+from disentangle.score import metric_id
 
 Task = Run | Calibration
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -136,8 +136,6 @@ def plan(study: Study, sources: dict[str, str]) -> list[Task]:
     for name in study.calibration:
         if name not in NAMES:
             raise InputError(f"calibration must be of {', '.join(NAMES)}, got {name!r}")
-    for spec in study.metric_specs():
-        parse_metric(spec)
     if not study.metric_specs():
         raise InputError("metrics is an empty list; leave it out for all metrics")
     calibration = [
