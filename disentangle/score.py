@@ -125,7 +125,7 @@ def score(
         used = {**(metric.published if published_sizes else _defaults(metric)), **options}
         # The reference's own order of draws begins from its own kind of generator.
         stream = generator(seed, "score", part=zlib.crc32(name.encode()))
-        rng = seed if used.get("mode") == "dlib" else stream
+        rng = stream if used.get("mode", "default") == "default" else seed
         began = time.perf_counter()
         result = metric.function(codes, factors, rng=rng, **used)
         seconds = time.perf_counter() - began

@@ -124,6 +124,32 @@ def check_factors(factors: Factors, points: int, *, field: str = "points", varie
             )
 
 
+def check_mode(mode: object, *known: str) -> str:
+    """The mode, if it is ``"default"`` or one of `known`.
+
+    >>> check_mode("dlib", "dlib", "dlib2019")
+    'dlib'
+    """
+    if mode == "default" or mode in known:
+        return str(mode)
+    raise InputError(f"mode is {mode!r}; expected one of {('default', *known)}")
+
+
+def random_state(rng: Any) -> np.random.RandomState:
+    """The legacy generator of a seed, from which the reference library draws.
+
+    Raises:
+        InputError: neither a seed below 2**32 nor a `numpy.random.RandomState`.
+    """
+    if isinstance(rng, np.random.RandomState):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or not 0 <= rng < 2**32:
+        raise InputError(
+            f"rng is {rng!r}; mode 'dlib' expects a seed below 2**32 or a numpy.random.RandomState"
+        )
+    return np.random.RandomState(int(rng))
+
+
 def generator(rng: Rng) -> np.random.Generator:
     """The generator of a seed; a generator is itself, and the metric's draws advance it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,8 +69,8 @@ def beta_vae(
     that is not a grid, or not balanced, works as well, in its own distribution.
 
     Mode ``"dlib"`` draws from `numpy.random.RandomState` in the reference's order, so that the
-    reference's numbers come out; it needs a full grid, row-major. `METRIC.named` spells such a
-    row ``beta_vae@1[mode=dlib]``.
+    reference's numbers come out; it needs a full grid, row-major. Such a row's id is
+    ``beta_vae@dlib``.
 
     Args:
         codes: (N, D) real numbers, one row per image, any number of rows.
@@ -103,7 +103,7 @@ def beta_vae(
     if train_points < v.shape[1]:
         raise InputError(f"train_points is {train_points}; expected at least one per factor, {v.shape[1]}")
     if mode == "dlib":
-        state = _random_state(rng)
+        state = _points.random_state(rng)
         sizes = check_grid(v)
         return _score(*(grid_points(z, sizes, n, batch, state) for n in (train_points, test_points)))
     if mode != "default":
@@ -199,16 +199,6 @@ def check_grid(factors: _points.Factors) -> tuple[int, ...]:
     return sizes
 
 
-def _random_state(rng: Any) -> np.random.RandomState:
-    if isinstance(rng, np.random.RandomState):
-        return rng
-    if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or not 0 <= rng < 2**32:
-        raise InputError(
-            f"rng is {rng!r}; mode 'dlib' expects a seed below 2**32 or a numpy.random.RandomState"
-        )
-    return np.random.RandomState(int(rng))
-
-
 def _score(train: tuple[Features, Labels], test: tuple[Features, Labels]) -> BetaVAEScore:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -233,6 +223,7 @@ METRIC = Metric(
     title="beta-VAE score",
     paper="Higgins et al. 2017",
     function=beta_vae,
-    published={"train_points": 10_000, "test_points": 5_000, "batch": 64, "mode": "default"},
+    published={"train_points": 10_000, "test_points": 5_000, "batch": 64},
     headline="beta_vae",
+    modes=("dlib",),
 )

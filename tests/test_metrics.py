@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import disentangle.metrics
+from disentangle.errors import InputError
 from disentangle.find import get, names
 
 SIZES = (2, 3)
@@ -27,25 +28,36 @@ REPRESENTATIONS = {
     "duplicated": np.hstack([SPREAD, SPREAD]),
     "dead": np.hstack([SPREAD, np.zeros((len(FACTORS), 1))]),
     "constant": np.full((len(FACTORS), 2), 0.3),
+    "entangled": SPREAD @ np.array([[1.0, 0.5, -1.0], [0.5, 1.0, 1.0]]),
     "rotated": SPREAD @ np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2),
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Law:
-    """What a metric's definition promises of its headline.
+    """What a metric's definition promises.
 
     Attributes:
         options: sizes that keep the test short.
-        bounds: (least, most) for the representations above of which the definition says something.
-        scale: whether scaling the codes by powers of two leaves the number as it is.
-        permutation: how much another order of the codes may change it.
+        bounds: (least, most) of the headline for the representations above; all that the definition
+            says something of.
+        ranges: (least, most) of the scores that do not lie in 0..1.
+        scale: how much scaling each code by a power of two may change a score; None: no promise.
+        permutation: how much another order of the codes may change a score.
+        factor_order: how much another order of the factors may change the headline.
+        one_factor: ``"works"``, or a pattern of the message that refuses a single factor.
+        drawn: options that draw points from the table, and how far the headline may then lie from the
+            one of the whole table; or why there are no two forms.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    scale: bool = False
-    permutation: float = 1e-12
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    scale: float | None
+    permutation: float = 1e-9
+    factor_order: float = 1e-9
+    one_factor: str = "works"
+    drawn: tuple[Mapping[str, Any], float] | str
 
 
 LAWS = {
@@ -58,7 +70,8 @@ LAWS = {
             "constant": (0.0, 0.0),
             "rotated": (0.0, 0.5),
         },
-        scale=True,
+        scale=0.0,
+        drawn=({"points": 2000}, 0.05),
     ),
     "dci": Law(
         bounds={
@@ -69,8 +82,10 @@ LAWS = {
             "constant": (0.0, 0.0),
             "rotated": (0.0, 0.6),
         },
-        scale=True,
+        scale=0.0,
         permutation=0.02,  # the trees break ties at random
+        factor_order=0.02,
+        drawn=({"train_points": 200, "test_points": 100}, 0.1),
     ),
     "beta_vae": Law(
         options={"train_points": 400, "test_points": 200},
@@ -81,7 +96,11 @@ LAWS = {
             "dead": (0.99, 1.0),
             "constant": (0.3, 0.7),
         },
+        scale=None,  # the penalty of the classifier
         permutation=0.01,
+        factor_order=0.1,
+        one_factor="factors have 1 column; expected at least 2",
+        drawn="it always draws",
     ),
 }
 
@@ -103,11 +122,17 @@ def headline(name: str, scores: dict[str, float]) -> float:
     return scores[get("metric", name).headline]
 
 
-each = pytest.mark.parametrize("name", [n for n in names("metric") if n in LAWS])
+OF_CODES = [name for name in names("metric") if not get("metric", name).of_models]
+each = pytest.mark.parametrize("name", [n for n in OF_CODES if n in LAWS])
 
 
 def test_every_metric_has_its_laws() -> None:
-    assert set(names("metric")) == set(LAWS)
+    assert set(OF_CODES) == set(LAWS)
+
+
+def within(name: str, key: str, value: float) -> bool:
+    least, most = LAWS[name].ranges.get(key, (0.0, 1.0))
+    return bool(least - 1e-9 <= value <= most + 1e-9)
 
 
 @pytest.mark.parametrize("name", names("metric"))
@@ -119,19 +144,21 @@ def test_descriptor_is_complete(name: str) -> None:
     assert metric.headline
     assert metric.published
     parameters = inspect.signature(metric.function).parameters
-    assert list(parameters)[:2] == ["codes", "factors"]
-    assert all(p.kind is p.KEYWORD_ONLY for p in list(parameters.values())[2:])
-    assert {"rng", *metric.published} <= set(parameters)
+    first = ["codes"] if metric.of_models else ["codes", "factors"]
+    assert list(parameters)[: len(first)] == first
+    assert all(p.kind is p.KEYWORD_ONLY for p in list(parameters.values())[len(first) :])
+    assert set(metric.published) <= set(parameters)
+    assert ("mode" in parameters) == bool(metric.modes)
     assert metric.named(dict(metric.published)) == metric.id
     assert inspect.getdoc(metric.function)
 
 
 @each
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
-def test_scores_lie_between_0_and_1(name: str, representation: str) -> None:
+def test_scores_lie_in_their_range(name: str, representation: str) -> None:
     for key, value in of(name, representation).items():
         assert type(value) is float, key
-        assert -1e-9 <= value <= 1 + 1e-9, key
+        assert within(name, key, value), (key, value)
 
 
 @pytest.mark.parametrize(("name", "representation"), [(n, r) for n, law in LAWS.items() for r in law.bounds])
@@ -148,10 +175,54 @@ def test_order_of_codes_does_not_matter(name: str) -> None:
         assert swapped[key] == pytest.approx(value, abs=LAWS[name].permutation), key
 
 
-@pytest.mark.parametrize("name", [n for n, law in LAWS.items() if law.scale])
+@each
+def test_order_of_factors_does_not_matter(name: str) -> None:
+    codes = REPRESENTATIONS["noise"] + np.pad(SPREAD, ((0, 0), (0, 1)))
+    there, back = (headline(name, score(name, codes, factors)) for factors in (FACTORS, FACTORS[:, ::-1]))
+    assert back == pytest.approx(there, abs=LAWS[name].factor_order)
+
+
+@pytest.mark.parametrize("name", [n for n, law in LAWS.items() if law.scale is not None])
 def test_scale_of_codes_does_not_matter(name: str) -> None:
-    scaled = REPRESENTATIONS["noise"] * np.array([0.125, 1.0, 32.0])
-    assert score(name, scaled) == of(name, "noise")
+    scaled = score(name, REPRESENTATIONS["noise"] * np.array([0.125, 1.0, 32.0]))
+    for key, value in of(name, "noise").items():
+        assert scaled[key] == pytest.approx(value, abs=LAWS[name].scale, rel=0), key
+
+
+@each
+def test_one_factor(name: str) -> None:
+    codes, factor = REPRESENTATIONS["identity"], FACTORS[:, 1:]
+    if LAWS[name].one_factor == "works":
+        assert all(within(name, key, value) for key, value in score(name, codes, factor).items())
+    else:
+        with pytest.raises(InputError, match=LAWS[name].one_factor):
+            score(name, codes, factor)
+
+
+@each
+def test_too_few_rows_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match="expected at least"):
+        score(name, SPREAD[:1], FACTORS[:1])
+
+
+@pytest.mark.parametrize("name", [n for n, law in LAWS.items() if not isinstance(law.drawn, str)])
+def test_drawn_points_and_the_whole_table_agree(name: str) -> None:
+    options, tolerance = LAWS[name].drawn
+    metric, codes = get("metric", name), REPRESENTATIONS["rotated"] + 0.1 * REPRESENTATIONS["noise"][:, :2]
+    whole = metric.function(codes, FACTORS, rng=0, **LAWS[name].options)
+    drawn = metric.function(codes, FACTORS, rng=0, **{**LAWS[name].options, **options})
+    assert float(drawn) == pytest.approx(float(whole), abs=tolerance)
+
+
+@pytest.mark.parametrize(("name", "mode"), [(n, m) for n in OF_CODES for m in get("metric", n).modes])
+def test_every_mode_gives_scores_and_has_an_id(name: str, mode: str) -> None:
+    grid = np.indices((5, 6, 4)).reshape(3, -1).T
+    codes = np.hstack([grid + 0.3 * np.random.default_rng(2).normal(size=grid.shape), grid[:, :1]])
+    options = {**LAWS[name].options, "mode": mode}
+    metric = get("metric", name)
+    result = metric.function(codes, grid, rng=0, **options)
+    assert all(within(name, key, value) for key, value in result.scores().items())
+    assert metric.named({**metric.published, "mode": mode}) == f"{metric.id.split('@')[0]}@{mode}"
 
 
 @each

@@ -11,6 +11,7 @@ import pytest
 from disentangle.errors import InputError
 from disentangle.find import get, names
 
+OF_CODES = [name for name in names("metric") if not get("metric", name).of_models]
 FACTORS = np.tile(np.indices((3, 4)).reshape(2, -1).T, (5, 1))
 CODES = np.random.default_rng(0).normal(size=(60, 3))
 
@@ -52,7 +53,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", names("metric"))
+@pytest.mark.parametrize("name", OF_CODES)
 @pytest.mark.parametrize("case", BAD)
 def test_bad_arrays(name: str, case: str) -> None:
     codes, factors, message = BAD[case]
@@ -61,7 +62,7 @@ def test_bad_arrays(name: str, case: str) -> None:
     assert re.search(message, str(caught.value)), str(caught.value)
 
 
-@pytest.mark.parametrize("name", names("metric"))
+@pytest.mark.parametrize("name", OF_CODES)
 @pytest.mark.parametrize("rng", [-1, 1.5, None, "0", True])
 def test_bad_seed(name: str, rng: Any) -> None:
     with pytest.raises(InputError, match=r"rng is .*expected a non-negative integer seed"):
@@ -70,7 +71,7 @@ def test_bad_seed(name: str, rng: Any) -> None:
 
 @pytest.mark.parametrize(
     ("name", "option"),
-    [(n, o) for n in names("metric") for o in get("metric", n).published if o.endswith("points")],
+    [(n, o) for n in OF_CODES for o in get("metric", n).published if o.endswith("points")],
 )
 @pytest.mark.parametrize("value", [0, -5, 2.5, True, "many"])
 def test_bad_number_of_points(name: str, option: str, value: Any) -> None:
