@@ -87,7 +87,15 @@ def _same(frame: pd.DataFrame, unit: tuple[Any, ...]) -> pd.DataFrame:
 
 def _best(cells: pd.DataFrame, score: str) -> float | None:
     values = cells[cells["score"] == score]["mean"]
-    return None if values.empty else float(values.max())
+    if values.empty:
+        return None
+    return float(values.min() if score in _lower_is_better() else values.max())
+
+
+def _lower_is_better() -> set[str]:
+    """The headlines of which less is better."""
+    metrics = (find.get("metric", name) for name in find.metrics_of_codes())
+    return {metric.headline for metric in metrics if metric.lower_is_better}
 
 
 def _cell(mine: pd.DataFrame, metric_id: str, score: str, best: float | None, seeds: int) -> str:
@@ -125,7 +133,8 @@ def _rule(study: Study, frame: pd.DataFrame) -> str:
     return "\n\n".join(
         [
             "Cells: mean over seeds ± standard deviation (n - 1 in the denominator); the 95 % interval of "
-            "the mean is in `summary.csv`. **Bold**: the highest mean of a column. Selection rule: none, "
+            "the mean is in `summary.csv`. **Bold**: the best mean of a column, the lowest where the "
+            "title says so. Selection rule: none, "
             "every setting of the study is a line. *missing*: no row has this score yet.",
             f"Representation: posterior mean, of {scored} of the grid. Calibration lines are "
             f"representations of known quality: {known}.",

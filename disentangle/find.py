@@ -94,6 +94,7 @@ class Metric:
             id of its own, such as ``"beta_vae@dlib"``.
         of_models: whether it compares several models of one setting, instead of codes with factors;
             its function takes a list of codes.
+        lower_is_better: of the headline.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Metric:
     headline: str = ""
     modes: tuple[str, ...] = ()
     of_models: bool = False
+    lower_is_better: bool = False
 
     def named(self, options: Mapping[str, Any]) -> str:
         """The id, with every option that departs from the published protocol spelled out.
@@ -117,6 +119,15 @@ class Metric:
         stem = self.id if mode == "default" else f"{self.id.partition('@')[0]}@{mode}"
         own = {k: v for k, v in sorted(options.items()) if k != "mode" and self.published.get(k) != v}
         return stem + (f"[{','.join(f'{k}={v}' for k, v in own.items())}]" if own else "")
+
+
+def metrics_of_codes() -> tuple[str, ...]:
+    """The metrics that score one representation: all but those that compare several models.
+
+    >>> "mig" in metrics_of_codes(), "udr" in metrics_of_codes()
+    (True, False)
+    """
+    return tuple(name for name in names("metric") if not get("metric", name).of_models)
 
 
 @cache

@@ -151,24 +151,30 @@ def _do(
         extra["pictures"] = _pictures(task, trained.model, data, folder) if old is None else old["pictures"]
     seconds["encode"] = time.perf_counter() - began
     have = set() if old is None else {s["id"] for s in old["scores"]}
-    missing = [spec for spec in study.metric_specs() if metric_id(spec, study.rows) not in have]
+    missing = [
+        spec
+        for spec, named in zip(study.metric_specs(), study.metric_ids(), strict=True)
+        if named not in have
+    ]
     began = time.perf_counter()
-    scores, problems = _scores(task, codes, data.factors(rows), missing, study.rows)
+    scores, problems = _scores(task, codes, data.factors(rows), missing, study, device)
     seconds["score"] = time.perf_counter() - began
     row = make_row(task, study.name, data, study.rows, scores, seconds, **extra)
     return (row if old is None else extended(old, row)), problems
 
 
 def _scores(
-    task: Task, codes: Any, factors: Any, specs: list[Any], rows: int | None
+    task: Task, codes: Any, factors: Any, specs: list[Any], study: Study, device: str
 ) -> tuple[list[Score], list[str]]:
     """The scores that can be had, and a message for each metric that could not."""
     scores, problems = list[Score](), list[str]()
     for spec in specs:
         try:
-            scores += score(codes, factors, [spec], seed=task.seed, rows=rows)
+            scores += score(
+                codes, factors, [spec], seed=task.seed, rows=study.rows, repeats=study.repeats, device=device
+            )
         except InputError as error:
-            problems.append(f"{metric_id(spec, rows)}: {error}")
+            problems.append(f"{metric_id(spec, study.rows, repeats=study.repeats)}: {error}")
     return scores, problems
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MetricSpec = str | Mapping[str, Any]
-FIXED = {"codes", "factors", "rng", "test"}  # what the suite hands in, and nobody sets in a study
+# What the suite hands in, and nobody sets in a study.
+FIXED = {"codes", "factors", "rng", "test", "threads", "device"}
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,12 @@ class Score:
         name: which number, such as ``"mig"`` or ``"dci_completeness"``.
         id: the metric's estimator and protocol, such as ``"mig@1"``; options that depart from the
             published protocol stand in brackets.
-        value: the number.
+        value: the number; with repeats the mean over them.
         points: the points it was computed from, such as ``"10000"`` or ``"1000 train, 500 test"``.
         seconds: wall-clock time of the metric (once per metric, repeated on its other numbers).
+        repeats: how often the metric drew its points anew.
+        std: standard deviation of the number over those draws (n - 1 in the denominator), the
+            metric's own noise; None for a single draw. A metric that draws nothing has 0.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Score:
     value: float
     points: str
     seconds: float
+    repeats: int = 1
+    std: float | None = None
 
 
 def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
@@ -59,7 +65,13 @@ def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
         if "name" not in options:
             raise InputError(f"a metric with options needs a name, got {dict(spec)}")
         name = str(options.pop("name"))
-    function = find.get("metric", name).function
+    metric = find.get("metric", name)
+    if metric.of_models:
+        raise InputError(
+            f"{name} compares several models of one setting and cannot score one; "
+            f"call disentangle.{name} with a list of codes"
+        )
+    function = metric.function
     known, types = set(inspect.signature(function).parameters) - FIXED, get_type_hints(function)
     for option, value in options.items():
         if option not in known:
@@ -68,19 +80,21 @@ def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def metric_id(spec: MetricSpec, rows: int | None = None, n: int | None = None) -> str:
+def metric_id(spec: MetricSpec, rows: int | None = None, n: int | None = None, *, repeats: int = 1) -> str:
     """The id that stands in a row for a metric with these options.
 
     Args:
         spec: the metric.
         rows: scored on so many random images of the grid.
         n: computed from so many rows as they are, instead of the published number of points.
+        repeats: the mean over so many draws of the points.
 
     >>> metric_id("mig", rows=50_000)
     'mig@1[rows=50000]'
     """
     name, options = parse_metric(spec)
     extra = {k: v for k, v in (("rows", rows), ("n", n)) if v is not None}
+    extra |= {"repeats": repeats} if repeats > 1 else {}
     return find.get("metric", name).named({**options, **extra})
 
 
@@ -92,25 +106,36 @@ def score(
     seed: int = 0,
     rows: int | None = None,
     published_sizes: bool = True,
+    repeats: int = 1,
+    threads: int = 1,
+    device: str = "cpu",
 ) -> list[Score]:
     """Score codes against factors with several metrics.
 
     Every metric draws from a stream of its own, so its number does not depend on which others run.
+    With ``repeats`` the metric draws its points so often anew; the standard deviation over those draws
+    is the metric's own noise. The spread over models trained from other seeds is another matter:
+    see ``metric_std`` and ``seed_std`` in `disentangle.table.summarise`.
 
     Args:
         codes: ``(N, D)``, one row per image.
         factors: ``(N, F)``, integer indices.
-        metrics: names, or dicts with a name and options; all metrics where not given.
+        metrics: names, or dicts with a name and options; all that score one representation where not
+            given.
         seed: of the metrics' draws.
         rows: set by the suite when ``codes`` is a random part of the grid; stands in the id.
         published_sizes: draw as many points as the studies did (with replacement). Without it
-            mig and dci use the rows given, once each.
+            the metrics that can use the rows given, once each.
+        repeats: how many draws of the points.
+        threads: how many processor cores a metric may use; no number depends on it.
+        device: where DCI's trees grow, ``"cpu"`` or ``"cuda"``.
 
     Returns:
         The scores in the order of the metrics.
 
     Raises:
-        InputError: an unknown metric or option, or data a metric cannot use.
+        InputError: an unknown metric or option, a metric that compares several models, or data a metric
+            cannot use.
 
     >>> grid = np.stack(np.unravel_index(np.arange(60), (3, 4, 5)), 1)
     >>> [s] = score(grid.astype(float), grid, ["mig"], published_sizes=False)
@@ -118,21 +143,36 @@ def score(
     ('mig', 1.0, '60')
     """
     codes, factors = np.asarray(codes), np.asarray(factors)
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise InputError(f"repeats is {repeats!r}; expected a whole number of at least 1")
     found = []
-    for spec in find.names("metric") if metrics is None else metrics:
+    for spec in find.metrics_of_codes() if metrics is None else metrics:
         name, options = parse_metric(spec)
         metric = find.get("metric", name)
         used = {**(metric.published if published_sizes else _defaults(metric)), **options}
-        # The reference's own order of draws begins from its own kind of generator.
-        stream = generator(seed, "score", part=zlib.crc32(name.encode()))
-        rng = stream if used.get("mode", "default") == "default" else seed
+        hands = {"threads": threads, "device": device}
+        taken = {k: v for k, v in hands.items() if k in inspect.signature(metric.function).parameters}
         began = time.perf_counter()
-        result = metric.function(codes, factors, rng=rng, **used)
+        draws = [
+            metric.function(codes, factors, rng=_stream(name, used, seed, repeat), **used, **taken).scores()
+            for repeat in range(repeats)
+        ]
         seconds = time.perf_counter() - began
-        named = metric_id(spec, rows, None if published_sizes else len(codes))
-        points = _points(used, len(codes))
-        found += [Score(k, named, float(v), points, seconds) for k, v in result.scores().items()]
+        named = metric_id(spec, rows, None if published_sizes else len(codes), repeats=repeats)
+        for key in draws[0]:
+            values = [float(draw[key]) for draw in draws]
+            std = float(np.std(values, ddof=1)) if repeats > 1 else None
+            value = float(np.mean(values)) if repeats > 1 else values[0]
+            found.append(Score(key, named, value, _points(used, len(codes)), seconds, repeats, std))
     return found
+
+
+def _stream(name: str, used: Mapping[str, Any], seed: int, repeat: int) -> Any:
+    """What a metric draws from: a stream of its own, or a seed in the reference's order of draws."""
+    if used.get("mode", "default") == "default":
+        return generator(seed, "score", step=repeat, part=zlib.crc32(name.encode()))
+    # The reference's own order of draws begins from its own kind of generator.
+    return seed if repeat == 0 else int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
 
 
 def _defaults(metric: find.Metric) -> dict[str, Any]:

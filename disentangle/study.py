@@ -69,15 +69,16 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     source: Literal["auto", "official", "drawn"] = "auto"
     metrics: list[str | dict[str, Any]] | None = None
     rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
+    repeats: Positive = 1
     calibration: list[str] = msgspec.field(default_factory=lambda: list(NAMES))
 
     def metric_specs(self) -> list[str | dict[str, Any]]:
         """The metrics to score with."""
-        return list(find.names("metric")) if self.metrics is None else list(self.metrics)
+        return list(find.metrics_of_codes()) if self.metrics is None else list(self.metrics)
 
     def metric_ids(self) -> list[str]:
         """The ids that a complete row holds, in order."""
-        return [metric_id(spec, self.rows) for spec in self.metric_specs()]
+        return [metric_id(spec, self.rows, repeats=self.repeats) for spec in self.metric_specs()]
 
 
 def read_study(path: str | Path) -> Study:

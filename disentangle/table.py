@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 GROUP = ["kind", "dataset", "source", *UNIT, "metric_id", "score"]
 COLUMNS = [
     "study", "kind", "run_key", "dataset", "source", "data_checksum", "method", "setting", "seed", "steps",
-    "batch", "lr", "latents", "status", "metric_id", "score", "value", "points", "version", "commit", "dirty",
+    "batch", "lr", "latents", "status", "metric_id", "score", "value", "metric_std", "repeats", "points",
+    "version", "commit", "dirty",
     "python", "torch", "numpy", "scikit_learn", "device", "hardware", "threads", "train_seconds",
     "encode_seconds", "metric_seconds",
 ]  # fmt: skip
@@ -41,7 +42,7 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     # A column per hyperparameter of any method, for those who plot against one.
     hyper = sorted({name for line in lines for name in line if name.startswith("hyper.")})
     frame = pd.DataFrame(lines, columns=[*COLUMNS, *hyper])
-    whole = ["seed", "steps", "batch", "latents"]
+    whole = ["seed", "steps", "batch", "latents", "repeats"]
     frame[whole] = frame[whole].astype("Int64")  # calibration has no steps; 40, not 40.0
     order = ["kind", "dataset", "source", "method", "setting", "seed", "metric_id", "score"]
     return frame.sort_values(order, ascending=[False] + [True] * 7, kind="stable", ignore_index=True)
@@ -63,9 +64,11 @@ def _lines(row: Row) -> list[dict[str, Any]]:
         **{f"hyper.{name}": value for name, value in run["hyper"].items()},
         **{k: run.get(k) for k in ("method", "seed", "steps", "batch", "lr", "latents")},
     }
-    scores = row["scores"] or [{"id": "", "name": "", "value": None, "points": "", "seconds": None}]
+    empty = {"id": "", "name": "", "value": None, "points": "", "seconds": None, "repeats": None}
+    scores = row["scores"] or [empty]
     return [
         {**shared, "metric_id": s["id"], "score": s["name"], "value": s["value"], "points": s["points"],
+         "metric_std": s.get("std"), "repeats": s.get("repeats", 1),
          **_origin(s.get("provenance", row["provenance"])),
          "metric_seconds": s["seconds"] and round(s["seconds"], 3)}
         for s in scores
@@ -85,6 +88,11 @@ def _setting(run: dict[str, Any]) -> str:
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean, standard deviation (n - 1) and 95 % interval of the mean per setting and score.
 
+    Where the metrics drew their points several times (R repeats), the spread over models is told apart
+    from the metrics' own noise: ``metric_std`` is the root of the mean variance over draws of one
+    model, ``seed_std`` the root of what is left of the variance over models, ``std² - metric_std² / R``
+    (0 where that is negative). Both are empty for a single draw.
+
     The interval is Student's: ``t(0.975, n - 1) * std / sqrt(n)``; empty for n = 1. Only cells of one
     data source and one metric id are ever joined.
     """
@@ -98,6 +106,12 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         for n, s in zip(summary.n, summary["std"], strict=True)
     ]
     summary["ci95_half_width"] = half
+    noise = scored.assign(var=scored["metric_std"].astype(float) ** 2)
+    own = noise.groupby(GROUP, dropna=False, sort=False).agg(var=("var", "mean"), repeats=("repeats", "max"))
+    own = own.reset_index()
+    summary["metric_std"] = own["var"] ** 0.5
+    between = summary["std"] ** 2 - own["var"] / own["repeats"].astype(float)
+    summary["seed_std"] = between.clip(lower=0) ** 0.5
     return summary
 
 

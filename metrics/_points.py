@@ -150,6 +150,17 @@ def random_state(rng: Any) -> np.random.RandomState:
     return np.random.RandomState(int(rng))
 
 
+def drawing(rng: Any) -> np.random.Generator:
+    """A generator for the points, in the modes where a metric's own draws are a `RandomState`'s.
+
+    It depends on the seed or state and leaves a state as it is.
+    """
+    if isinstance(rng, np.random.RandomState):
+        return np.random.default_rng(np.asarray(rng.get_state(legacy=False)["state"]["key"]))
+    random_state(rng)
+    return np.random.default_rng(int(rng))
+
+
 def generator(rng: Rng) -> np.random.Generator:
     """The generator of a seed; a generator is itself, and the metric's draws advance it.
 

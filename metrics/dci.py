@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from disentangle.errors import InputError
 from disentangle.find import Metric
 from disentangle.metrics import _points, _split
+
+if TYPE_CHECKING:
+    from disentangle.metrics._boosting import Boosted
 
 Floats = NDArray[np.float64]
 _SMALL = 1e-11  # the reference's; it makes an all-zero row uniform
@@ -59,14 +64,17 @@ def dci(
     factors: ArrayLike,
     *,
     test: tuple[ArrayLike, ArrayLike] | None = None,
-    rng: _points.Rng = 0,
+    rng: _points.Rng | np.random.RandomState = 0,
     train_points: int | None = None,
     test_points: int | None = None,
+    mode: Literal["default", "dlib"] = "default",
+    threads: int = 1,
+    device: str = "cpu",
 ) -> DCI:
     """Disentanglement, completeness and informativeness of codes, by gradient boosted trees.
 
-    A classifier per factor predicts the factor from all codes: scikit-learn's
-    `GradientBoostingClassifier` as it comes (100 trees per class, depth 3, learning rate 0.1).
+    A classifier per factor predicts the factor from all codes: gradient boosting as scikit-learn's
+    `GradientBoostingClassifier` has it by default (100 trees per class, depth 3, learning rate 0.1).
     R (D, F) holds the classifiers' feature importances; see `dci_from_importance` for the two scores
     made of it. Informativeness is accuracy, averaged over factors.
 
@@ -78,16 +86,27 @@ def dci(
     Training and test points: with `test`, those two arrays; otherwise `train_points` rows and then
     `test_points` rows are drawn with replacement from the table (rows can occur in both, as in the
     studies); with neither, a random two thirds train and the rest test. A class that occurs in the
-    test points only counts as wrongly predicted. The classifier of factor k is seeded with
-    ``SeedSequence(s, spawn_key=(k,))``, s drawn from `rng` after the points; it decides ties only.
+    test points only counts as wrongly predicted.
+
+    Mode ``"default"`` grows the trees with compiled code of its own, 20 to 50 times faster than
+    scikit-learn: the same splits and leaf values up to ties, that is splits with the same gain, such as
+    on either of two equal codes. Those both choose at random, so that importances move by up to .01 from
+    seed to seed where nodes are small, in scikit-learn as here. Mode ``"dlib"`` is scikit-learn's own
+    estimator, drawing from one `RandomState` for all factors in order, as the reference did after
+    ``numpy.random.seed``: the reference's numbers to the last digits, and the cross-check of the other
+    mode. On the golden cases the two differ by at most .0033 in any of the four scores.
 
     Args:
         codes: (N, D) real numbers within float32's range.
         factors: (N, F) class indices.
         test: (codes, factors) of separate test points, of the same widths.
-        rng: a seed or a generator.
+        rng: a seed or a generator; in mode ``"dlib"`` a seed or a `numpy.random.RandomState`.
         train_points: rows to draw for training, from `codes`; the studies drew 10,000.
         test_points: rows to draw for testing, from `test` or else `codes`; the studies drew 5,000.
+        mode: ``"default"`` or ``"dlib"``.
+        threads: how many factors are fitted at once; no number depends on it.
+        device: ``"cpu"``, or ``"cuda"``: the trees as batched torch operations. Sums are then taken in
+            another order, and near-ties may be decided differently.
 
     Raises:
         InputError: the arrays cannot be used, a factor is constant in the training points, there are
@@ -102,12 +121,16 @@ def dci(
     >>> round(float(result), 6), round(result.completeness, 6), result.informativeness_test
     (1.0, 1.0, 1.0)
     """
-    random = _points.generator(rng)
+    _points.check_mode(mode, "dlib")
+    random = _points.drawing(rng) if mode == "dlib" else _points.generator(rng)
     train, held_out = _split.split(codes, factors, test, random, train_points, test_points)
     _check_range(train[0], "codes")
     _check_range(held_out[0], "test codes")
-    seed = int(random.integers(2**32))
-    fits = [_fit(train, held_out, factor, seed) for factor in range(train[1].shape[1])]
+    threads = _points.check_count(threads, "threads")
+    if mode == "dlib":
+        fits = _reference_fits(train, held_out, _points.random_state(rng))
+    else:
+        fits = _fits(train, held_out, int(random.integers(2**32)), threads, device)
     importance = np.stack([fit[0] for fit in fits], axis=1)
     accuracy_train, accuracy_test = np.array([fit[1] for fit in fits]), np.array([fit[2] for fit in fits])
     disentanglement, completeness, per_code, per_factor = dci_from_importance(importance)
@@ -180,24 +203,48 @@ def _check_range(codes: _points.Codes, field: str) -> None:
         )
 
 
-def _fit(train: _split.Points, test: _split.Points, factor: int, seed: int) -> tuple[Floats, float, float]:
-    """Importance of each code for one factor, and the accuracies on training and test points."""
+Fit = tuple[Floats, float, float]  # a factor's importances (D,), accuracy on training and on test points
+
+
+def _fits(train: _split.Points, test: _split.Points, seed: int, threads: int, device: str) -> list[Fit]:
+    """One fit per factor; factor k decides ties by ``SeedSequence(seed, spawn_key=(k,))``."""
+    from disentangle.metrics import _boosting
+
+    columns = _boosting.sort_columns(train[0])
+
+    def fit(factor: int) -> Fit:
+        state = np.random.SeedSequence(seed, spawn_key=(factor,)).generate_state(1)[0]
+        labels, truth = train[1][:, factor], test[1][:, factor]
+        found: Boosted = _boosting.boost(columns, labels, test[0], int(state), device=device)
+        return found.importance, float(np.mean(found.train == labels)), float(np.mean(found.test == truth))
+
+    # The factor with the most classes takes longest, so it begins.
+    largest = sorted(range(train[1].shape[1]), key=lambda k: -np.unique(train[1][:, k]).size)
+    with ThreadPoolExecutor(threads) as pool:
+        found = dict(zip(largest, pool.map(fit, largest), strict=True))
+    return [found[k] for k in range(len(found))]
+
+
+def _reference_fits(train: _split.Points, test: _split.Points, state: np.random.RandomState) -> list[Fit]:
+    """One fit per factor by scikit-learn, all drawing from one state."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    state = np.random.SeedSequence(seed, spawn_key=(factor,)).generate_state(1)[0]
-    model = GradientBoostingClassifier(random_state=int(state))
-    labels, test_labels = train[1][:, factor], test[1][:, factor]
-    model.fit(train[0], labels)
-    importance = np.abs(model.feature_importances_)
-    accuracy, test_accuracy = (model.predict(z) == v for z, v in ((train[0], labels), (test[0], test_labels)))
-    return importance, float(accuracy.mean()), float(test_accuracy.mean())
+    fits: list[Fit] = []
+    for labels, truth in zip(train[1].T, test[1].T, strict=True):
+        model = GradientBoostingClassifier(random_state=state).fit(train[0], labels)
+        accuracy, test_accuracy = (
+            np.mean(model.predict(z) == v) for z, v in ((train[0], labels), (test[0], truth))
+        )
+        fits.append((np.abs(model.feature_importances_), float(accuracy), float(test_accuracy)))
+    return fits
 
 
 METRIC = Metric(
-    id="dci_gbt@1",
+    id="dci_gbt@2",
     title="DCI, boosted trees",
     paper="Eastwood and Williams 2018",
     function=dci,
     published={"train_points": 10_000, "test_points": 5_000},
     headline="dci_disentanglement",
+    modes=("dlib",),
 )

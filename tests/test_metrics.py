@@ -102,6 +102,94 @@ LAWS = {
         one_factor="factors have 1 column; expected at least 2",
         drawn="it always draws",
     ),
+    "factor_vae": Law(
+        options={"train_points": 400, "test_points": 200, "variance_points": 400},
+        bounds={
+            "identity": (1.0, 1.0),
+            "noise": (0.3, 0.7),  # chance is a half
+            "duplicated": (1.0, 1.0),
+            "dead": (1.0, 1.0),
+            "constant": (0.0, 0.0),
+        },
+        ranges={"factor_vae_active": (0.0, 10.0)},
+        scale=0.0,  # while every code stays above the threshold of activity
+        permutation=0.0,
+        factor_order=0.1,
+        one_factor="factors have 1 column; expected at least 2",
+        drawn="it always draws",
+    ),
+    "irs": Law(
+        bounds={
+            "identity": (1.0, 1.0),
+            "noise": (0.0, 0.5),  # extremes of all rows lie further out than quantiles of groups
+            "duplicated": (1.0, 1.0),
+            "dead": (1.0, 1.0),
+            "constant": (0.0, 0.0),
+            "entangled": (0.2, 0.8),
+            "rotated": (0.2, 0.6),
+        },
+        ranges={"irs": (-1.0, 1.0), "irs_active_codes": (0.0, 10.0)},
+        scale=None,  # codes count by their range
+        drawn=({"points": 2000}, 0.05),
+    ),
+    "unsupervised": Law(
+        bounds={  # of the total correlation: 0 is independent
+            "identity": (0.0, 0.0),
+            "noise": (0.0, 0.1),
+            "duplicated": (30.0, 32.0),  # infinite; each dependency counts as 15.9
+            "dead": (0.0, 0.0),
+            "constant": (0.0, 0.0),
+            "entangled": (15.0, 17.0),
+            "rotated": (0.01, 0.05),
+        },
+        ranges={
+            "unsupervised_gaussian_total_correlation": (0.0, 50.0),
+            "unsupervised_gaussian_wasserstein_correlation": (0.0, 10.0),
+            "unsupervised_gaussian_wasserstein_correlation_norm": (0.0, 2.0),
+            "unsupervised_mutual_info_score": (0.0, 3.0),  # log 20
+        },
+        scale=None,  # the Wasserstein correlation has units
+        drawn=({"points": 2000}, 0.05),
+    ),
+    "sap": Law(
+        bounds={
+            "identity": (0.3, 0.7),  # a guess is right too; a line cannot single out the middle class
+            "noise": (0.0, 0.1),
+            "duplicated": (0.0, 0.0),
+            "dead": (0.3, 0.7),
+            "constant": (0.0, 0.0),
+            "rotated": (0.0, 0.2),
+        },
+        scale=None,  # the penalty of the classifier
+        drawn=({"train_points": 400, "test_points": 200}, 0.1),
+    ),
+    "modularity": Law(
+        bounds={
+            "identity": (1.0, 1.0),
+            "noise": (0.3, 0.9),
+            "duplicated": (1.0, 1.0),
+            "dead": (2 / 3, 2 / 3),  # one code of three
+            "constant": (0.0, 0.0),
+            "entangled": (0.5, 0.9),
+            "rotated": (0.5, 0.9),
+        },
+        scale=0.0,
+        drawn=({"points": 2000}, 0.05),
+    ),
+    "explicitness": Law(
+        bounds={
+            "identity": (1.0, 1.0),
+            "noise": (0.4, 0.6),  # chance is a half
+            "duplicated": (1.0, 1.0),
+            "dead": (1.0, 1.0),
+            "constant": (0.5, 0.5),
+            "entangled": (1.0, 1.0),  # a linear mixture
+            "rotated": (1.0, 1.0),
+        },
+        scale=0.0,
+        permutation=1e-3,  # the last digits of the fit can swap two points
+        drawn=({"train_points": 400, "test_points": 200}, 0.05),
+    ),
 }
 
 

@@ -29,7 +29,7 @@ def test_a_metric_does_not_depend_on_which_others_run():
 def test_ids_tell_protocols_apart():
     assert metric_id("mig") == "mig@1"
     assert metric_id({"name": "mig", "points": 10_000}) == "mig@1"
-    assert metric_id(DCI, rows=99) == "dci_gbt@1[rows=99,test_points=50,train_points=100]"
+    assert metric_id(DCI, rows=99) == "dci_gbt@2[rows=99,test_points=50,train_points=100]"
     [found] = score(CODES, GRID, ["mig"], published_sizes=False)
     assert (found.id, found.points) == ("mig@1[n=1200]", "1200")
     [found] = score(CODES, GRID, ["mig"])

@@ -46,7 +46,7 @@ def test_metric_ids_spell_out_what_departs_from_the_published_protocol(tmp_path)
     text = HEAD + 'rows = 50\nmetrics = ["mig", { name = "dci", train_points = 9 }]\n' + BLOCK
     assert read_study(write(tmp_path, text)).metric_ids() == [
         "mig@1[rows=50]",
-        "dci_gbt@1[rows=50,train_points=9]",
+        "dci_gbt@2[rows=50,train_points=9]",
     ]
 
 

@@ -47,7 +47,7 @@ def row_of(task, values, kind="run", source="drawn", status="done"):
     }  # fmt: skip
 
 
-MIG, DCI = ("mig", "mig@1"), ("dci_disentanglement", "dci_gbt@1")
+MIG, DCI = ("mig", "mig@1"), ("dci_disentanglement", "dci_gbt@2")
 
 
 @pytest.fixture
@@ -127,5 +127,5 @@ def test_a_file_that_is_no_row_is_set_aside(folder):
 def test_a_row_is_complete_when_it_has_every_metric_or_diverged(folder):
     rows = read_rows(folder)
     assert sum(is_complete(row, ["mig@1"]) for row in rows) == 6
-    assert sum(is_complete(row, ["mig@1", "dci_gbt@1"]) for row in rows) == 5
+    assert sum(is_complete(row, ["mig@1", "dci_gbt@2"]) for row in rows) == 5
     assert not is_complete(None, [])
