@@ -20,7 +20,10 @@ from disentangle.run import Run
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BATCH = 256  # fixed, so that the same weights always give the same codes
+# Fixed per kind of device, so that the same weights always give the same codes there. On a CPU the
+# activations of 64 images stay in its cache (256 take twice as long); a GPU wants more at once.
+BATCH = {"cpu": 64}
+BATCH_ELSEWHERE = 1024
 
 
 def evaluation_rows(data: FactorData, rows: int | None) -> NDArray[np.int64]:
@@ -72,12 +75,15 @@ def encode(
     if cached is not None:
         return cached
     represent = find.get("method", run.method).represent
-    model.eval()
+    # The faster order of pixels for convolutions.
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = BATCH.get(data.device.type, BATCH_ELSEWHERE)
     codes = np.empty((len(rows), run.latents), np.float32)
     with tqdm(total=len(rows), desc="encoding", disable=None if progress else True, unit="image") as bar:
-        for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH]
-            codes[start : start + len(part)] = represent(model, data.images(part)).float().cpu().numpy()
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            images = data.images(part).contiguous(memory_format=torch.channels_last)
+            codes[start : start + len(part)] = represent(model, images).float().cpu().numpy()
             bar.update(len(part))
     if cache is not None:
         with whole_file(cache) as file:

@@ -17,7 +17,7 @@ from disentangle.metrics.dci import dci, dci_from_importance
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "summary.json").read_text())["cases"]
-END_TO_END = [c if c.startswith("mini") else pytest.param(c, marks=pytest.mark.slow) for c in CASES]
+SLOW = [c if c.startswith("mini") else pytest.param(c, marks=pytest.mark.slow) for c in CASES]
 KEYS = ("disentanglement", "completeness", "informativeness_train", "informativeness_test")
 
 
@@ -51,7 +51,7 @@ def test_golden_extras() -> None:
     assert completeness == pytest.approx(extras["imp_zero_C"], abs=1e-9)
 
 
-@pytest.mark.parametrize("case", END_TO_END)
+@pytest.mark.parametrize("case", CASES)
 def test_golden_end_to_end(case: str) -> None:
     arrays = load(case)
     test = arrays["mus_test"].T, arrays["ys_test"].T
@@ -60,20 +60,36 @@ def test_golden_end_to_end(case: str) -> None:
     for key in KEYS:
         golden = [run[key] for run in CASES[case]["dci_sklearn_1.9.1"]]
         assert getattr(result, key) == pytest.approx(np.mean(golden), abs=tolerance), key
-    np.testing.assert_allclose(result.importance, arrays["dci_importance_seed0"], atol=10 * tolerance)
+    # Equal codes share their importance at random, in scikit-learn's trees as in ours.
+    if not case.endswith("dup"):
+        np.testing.assert_allclose(result.importance, arrays["dci_importance_seed0"], atol=0.02)
 
 
-@pytest.mark.parametrize("case", ["shapes3d_linmix", "shapes3d_dead"])
-def test_golden_importance_of_the_factors_with_few_classes(case: str) -> None:
-    # The whole of these cases takes half a minute each, most of it for the factors with many classes.
-    arrays, few = load(case), [4]
-    test = arrays["mus_test"].T, arrays["ys_test"].T[:, few]
-    importance = dci(arrays["mus_train"].T, arrays["ys_train"].T[:, few], test=test).importance
-    golden = arrays["dci_importance_seed0"]
-    np.testing.assert_allclose(importance, golden[:, few], atol=5e-3)
-    mixed = golden.copy()
-    mixed[:, few] = importance
-    np.testing.assert_allclose(dci_from_importance(mixed)[:2], dci_from_importance(golden)[:2], atol=5e-3)
+@pytest.mark.parametrize("case", SLOW)
+def test_golden_of_the_reference_mode(case: str) -> None:
+    arrays = load(case)
+    test = arrays["mus_test"].T, arrays["ys_test"].T
+    result = dci(arrays["mus_train"].T, arrays["ys_train"].T, test=test, mode="dlib", rng=0)
+    golden = CASES[case]["dci_sklearn_1.9.1"][0]
+    # Rounding decides some ties, and differs from one processor to the next: seen is .002 in an importance.
+    np.testing.assert_allclose(result.importance, arrays["dci_importance_seed0"], atol=5e-3)
+    for key in KEYS:
+        assert getattr(result, key) == pytest.approx(golden[key], abs=2e-3), key
+
+
+def test_the_reference_mode_draws_from_one_state_for_all_factors() -> None:
+    state = np.random.RandomState(7)
+    first = dci(CODES, FACTORS, mode="dlib", rng=state, test=(CODES, FACTORS))
+    again = dci(CODES, FACTORS, mode="dlib", rng=7, test=(CODES, FACTORS))
+    np.testing.assert_array_equal(first.importance, again.importance)
+    assert state.randint(1000) != np.random.RandomState(7).randint(1000)
+
+
+def test_threads_do_not_change_numbers() -> None:
+    codes = np.hstack([CODES, CODES])  # with ties
+    one, three = (dci(codes, FACTORS, rng=5, threads=n) for n in (1, 3))
+    np.testing.assert_array_equal(one.importance, three.importance)
+    assert one.scores() == three.scores()
 
 
 matrices = hnp.arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.floats(0, 1e6))
