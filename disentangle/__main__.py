@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 # torch and scikit-learn are imported inside the commands, so that --help answers at once.
 from cyclopts import App, Parameter
@@ -154,6 +154,12 @@ def score(
     rows: Annotated[
         int | None, Parameter(help="For a run: score on so many random images of the grid.")
     ] = None,
+    repeats: Annotated[
+        int, Parameter(help="Draw the points so often anew, and tell their spread.", validator=Number(gte=1))
+    ] = 1,
+    threads: Annotated[
+        int | None, Parameter(help="Cores that a metric may use; all if left out.", validator=Number(gte=1))
+    ] = None,
     device: Device = "auto",
     csv: Annotated[Path | None, Parameter(help="Also write the scores to this file.")] = None,
 ) -> None:
@@ -162,11 +168,11 @@ def score(
     Example: disentangle score codes.npz --metric mig --metric dci
     """
     from disentangle import find
-    from disentangle.commands import codes_of
+    from disentangle.commands import codes_of, cores
     from disentangle.score import Score, parse_metric
     from disentangle.score import score as score_codes
 
-    metrics = metric or list(find.names("metric"))
+    metrics = metric or list(find.metrics_of_codes())
     for name in metrics:
         parse_metric(name)  # a wrong name is told before minutes of encoding
     codes, factors, run_seed = codes_of(path, rows, device)
@@ -174,12 +180,21 @@ def score(
     found: list[Score] = []
     for name in metrics:  # one by one, for some take minutes
         some = score_codes(
-            codes, factors, [name], seed=drawn, rows=rows, published_sizes=run_seed is not None
+            codes,
+            factors,
+            [name],
+            seed=drawn,
+            rows=rows,
+            published_sizes=run_seed is not None,
+            repeats=repeats,
+            threads=threads or cores(),
         )
         if not found:
-            print(f"{'score':28} {'value':>8}  {'id':44} points")
+            spread = " ± std   " if repeats > 1 else ""
+            print(f"{'score':42} {'value':>8}{spread}  {'id':28} points")
         for s in some:
-            print(f"{s.name:28} {s.value:8.4f}  {s.id:44} {s.points} ({s.seconds:.1f} s)", flush=True)
+            std = "" if s.std is None else f" ± {s.std:.4f}"
+            print(f"{s.name:42} {s.value:8.4f}{std}  {s.id:28} {s.points} ({s.seconds:.1f} s)", flush=True)
         found += some
     if csv is not None:
         from dataclasses import asdict
@@ -190,6 +205,30 @@ def score(
 
         write_bytes(csv, pd.DataFrame([asdict(s) for s in found]).to_csv(index=False).encode())
         print(f"written to {csv}")
+
+
+@app.command
+def udr(
+    runs: Annotated[list[Path], Parameter(help="Folders of runs that differ in their seed only.")],
+    /,
+    *,
+    rows: Annotated[int, Parameter(help="Random images of the grid.")] = 10_000,
+    correlation: Annotated[Literal["lasso", "spearman"], Parameter(help="How codes are compared.")] = "lasso",
+    device: Device = "auto",
+) -> None:
+    """Rank trained models of one setting without labels (UDR; Duan et al. 2020).
+
+    Example: disentangle udr runs/3f2c runs/9ab1 runs/e07d
+    """
+    from disentangle.ranking import rank
+
+    models, result = rank(runs, rows=rows, correlation=correlation, device=device)
+    print(
+        f"UDR ({correlation}) of {models[0].run.label()}; each the median over its {len(models) - 1} partners"
+    )
+    best = sorted(zip(result.model_scores, runs, models, strict=True), key=lambda line: -line[0])
+    for value, folder, model in best:
+        print(f"{value:8.4f}  seed {model.run.seed:<6} {folder}")
 
 
 @app.command

@@ -88,7 +88,7 @@ def carry_out_and_print(path: Path, folder: Path, workers: int | None, device: s
             raise InputError(f"{folder} holds the study {name!r}, not {study.name!r}; choose another --out")
         write_bytes(kept, file.read_bytes())
     if workers is None:
-        workers = 1 if choose_device(device).type == "cuda" else _cores()
+        workers = 1 if choose_device(device).type == "cuda" else cores()
     outcomes = carry_out(study, folder, workers=workers, device=device)
     print(write_tables(folder))
     kinds = ("table.md", "table.csv", "summary.csv", "rows", "pictures")
@@ -100,5 +100,6 @@ def carry_out_and_print(path: Path, folder: Path, workers: int | None, device: s
         raise SystemExit(1)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from disentangle import find
@@ -75,20 +76,26 @@ def encode(
     if cached is not None:
         return cached
     represent = find.get("method", run.method).represent
-    # The faster order of pixels for convolutions.
-    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    size = BATCH.get(data.device.type, BATCH_ELSEWHERE)
     codes = np.empty((len(rows), run.latents), np.float32)
     with tqdm(total=len(rows), desc="encoding", disable=None if progress else True, unit="image") as bar:
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            images = data.images(part).contiguous(memory_format=torch.channels_last)
-            codes[start : start + len(part)] = represent(model, images).float().cpu().numpy()
+        for start, images in batches(model, data, rows):
+            part = represent(model, images).float().cpu().numpy()
+            codes[start : start + len(part)] = part
             bar.update(len(part))
     if cache is not None:
         with whole_file(cache) as file:
             np.lib.format.write_array(file, codes, allow_pickle=False)
     return codes
+
+
+def batches(model: nn.Module, data: FactorData, rows: NDArray[np.int64]) -> Iterator[tuple[int, Tensor]]:
+    """Put the model in evaluation mode and go through images: where each batch starts, and its images."""
+    # The faster order of pixels for convolutions.
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = BATCH.get(data.device.type, BATCH_ELSEWHERE)
+    for start in range(0, len(rows), size):
+        images = data.images(rows[start : start + size])
+        yield start, images.contiguous(memory_format=torch.channels_last)
 
 
 def cache_file(folder: Path, rows: int | None) -> Path:

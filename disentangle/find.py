@@ -47,6 +47,8 @@ class Method:
         represent: ``(model, images) -> codes (B, latents)``, the representation to be scored.
         decode: ``(model, codes (B, latents)) -> images in [0, 1]``, for pictures.
         pairs: whether a batch is weakly supervised pairs.
+        posterior: ``(model, images) -> (mu, log_var)``, each (B, latents); None where the method has
+            no Gaussian posterior.
     """
 
     title: str
@@ -57,6 +59,7 @@ class Method:
     represent: Callable[[Any, Tensor], Tensor]
     decode: Callable[[Any, Tensor], Tensor]
     pairs: bool = False
+    posterior: Callable[[Any, Tensor], tuple[Tensor, Tensor]] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from disentangle.autoencoder import build, check_samples, reparametrize
 from disentangle.find import Method
 from disentangle.losses import LikelihoodType, LossResult, ModelOutput, beta_elbo
-from disentangle.models.vae import VAE, VAEOutput, decode_means, posterior_mean
+from disentangle.models.vae import VAE, VAEOutput, decode_means, posterior, posterior_mean
 
 
 @dataclass(slots=True, repr=False)
@@ -197,4 +197,5 @@ METHOD = Method(
     represent=lambda model, images: posterior_mean(model.vae, images),
     decode=lambda model, codes: decode_means(model.vae, codes),
     pairs=True,
+    posterior=lambda model, images: posterior(model.vae, images),
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from disentangle.find import Method
-from disentangle.models.vae import build_vae, decode_means, posterior_mean, vae_loss
+from disentangle.models.vae import build_vae, decode_means, posterior, posterior_mean, vae_loss
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,4 +25,5 @@ METHOD = Method(
     loss=lambda model, images, noise, settings: vae_loss(model, images, noise, settings.beta),
     represent=posterior_mean,
     decode=decode_means,
+    posterior=posterior,
 )

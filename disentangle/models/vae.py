@@ -141,10 +141,15 @@ def vae_loss(model: VAE, images: Tensor, noise: Tensor, beta: float) -> LossResu
 
 
 @torch.no_grad()
+def posterior(model: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The posterior's means and log-variances, each ``(B, D_z)``."""
+    mu, log_var = model.sampling_layer.get_params(model.encoder(images))
+    return mu, log_var
+
+
 def posterior_mean(model: VAE, images: Tensor) -> Tensor:
     """The representation that the studies score: the posterior means ``(B, D_z)``."""
-    mu, _ = model.sampling_layer.get_params(model.encoder(images))
-    return mu
+    return posterior(model, images)[0]
 
 
 def decode_means(model: VAE, codes: Tensor) -> Tensor:
@@ -161,4 +166,5 @@ METHOD = Method(
     loss=lambda model, images, noise, settings: vae_loss(model, images, noise, 1.0),
     represent=posterior_mean,
     decode=decode_means,
+    posterior=posterior,
 )

@@ -55,7 +55,7 @@ def measure(dataset: str, device: torch.device) -> list[dict[str, Any]]:
 
     def forward() -> None:
         for _ in range(IMAGES // len(batch)):
-            model.encode(batch)
+            model.sampling_layer.get_params(model.encoder(batch))
 
     sides = {"encode": lambda: encode(run, model, data, rows), "training's forward pass": forward}
     rates: dict[str, list[float]] = {name: [] for name in sides}

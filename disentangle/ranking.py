@@ -1,0 +1,89 @@
+"""Rank trained models of one setting without labels: UDR of their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import numpy as np
+import torch
+
+from disentangle import find
+from disentangle.encode import batches, evaluation_rows
+from disentangle.errors import InputError
+from disentangle.train import load_trained
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from disentangle.data import FactorData
+    from disentangle.metrics.udr import UDR
+    from disentangle.train import Trained
+
+
+def rank(
+    folders: Sequence[str | Path],
+    *,
+    rows: int = 10_000,
+    correlation: Literal["lasso", "spearman"] = "lasso",
+    device: str = "auto",
+) -> tuple[list[Trained], UDR]:
+    """The models in the folders of runs that differ in their seed only, and their UDR.
+
+    Codes are posterior means of the same random images for all; a code's KL is its mean over them.
+
+    Args:
+        folders: two or more folders of finished runs.
+        rows: how many random images of the grid.
+        correlation: see `disentangle.metrics.udr.udr`.
+        device: where to encode.
+
+    Returns:
+        The models, and a result whose ``model_scores`` are in the same order.
+
+    Raises:
+        InputError: fewer than two folders, one twice, runs of different settings, or a method without a
+            Gaussian posterior.
+    """
+    from disentangle.metrics.udr import udr
+
+    loaded = [load_trained(Path(folder), device) for folder in folders]
+    _check_one_setting([trained for trained, _ in loaded], list(map(str, folders)))
+    chosen = evaluation_rows(loaded[0][1], rows)
+    parts = [_means_and_kl(trained, data, chosen) for trained, data in loaded]
+    result = udr([z for z, _ in parts], kl=[kl for _, kl in parts], correlation=correlation)
+    return [trained for trained, _ in loaded], result
+
+
+def _check_one_setting(models: list[Trained], folders: list[str]) -> None:
+    if len(models) < 2:
+        raise InputError(f"UDR compares models: {len(models)} given; expected at least 2 folders of runs")
+    first = models[0].run
+    if find.get("method", first.method).posterior is None:
+        raise InputError(f"{folders[0]}: UDR needs a Gaussian posterior, which {first.method} has not")
+    for model, folder in zip(models[1:], folders[1:], strict=True):
+        for name, value in msgspec.to_builtins(first).items():
+            if name != "seed" and (other := getattr(model.run, name)) != value:
+                raise InputError(
+                    f"{folder} has {name} {other!r} and {folders[0]} {value!r}; UDR compares runs that "
+                    "differ in their seed only"
+                )
+    seeds = [model.run.seed for model in models]
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"the runs have the seeds {seeds}; expected each once")
+
+
+@torch.inference_mode()
+def _means_and_kl(
+    trained: Trained, data: FactorData, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Posterior means (N, D) and each code's mean KL to the standard normal prior (D,), in nats."""
+    posterior: Any = find.get("method", trained.run.method).posterior
+    means, kl = [], torch.zeros(trained.run.latents, dtype=torch.float64)
+    for _, images in batches(trained.model, data, rows):
+        mu, log_var = (part.cpu().double() for part in posterior(trained.model, images))
+        means.append(mu.float().numpy())
+        kl += (0.5 * (mu**2 + log_var.exp() - log_var - 1)).sum(dim=0)
+    return np.concatenate(means), np.asarray(kl.numpy() / len(rows))
