@@ -46,12 +46,16 @@ def _board(
     }
     # Batch, learning rate and latents stand under the table, or in a column where they differ.
     varied = [i for i in range(3, len(UNIT)) if len({unit[i] for unit in runs}) > 1]
+    less = _lower_is_better()
     head = [
         "method",
         "setting",
         "steps",
         *(UNIT[i] for i in varied),
-        *(f"{score}<br>`{i}`" for i, score in ids.items()),
+        *(
+            f"{score}{' (less is better)' * (score in _lower_is_better())}<br>`{i}`"
+            for i, score in ids.items()
+        ),
         "seeds",
     ]
     table = [head, ["---"] * len(head)]
@@ -133,8 +137,7 @@ def _rule(study: Study, frame: pd.DataFrame) -> str:
     return "\n\n".join(
         [
             "Cells: mean over seeds ± standard deviation (n - 1 in the denominator); the 95 % interval of "
-            "the mean is in `summary.csv`. **Bold**: the best mean of a column, the lowest where the "
-            "title says so. Selection rule: none, "
+            "the mean is in `summary.csv`. **Bold**: the best mean of a column. Selection rule: none, "
             "every setting of the study is a line. *missing*: no row has this score yet.",
             f"Representation: posterior mean, of {scored} of the grid. Calibration lines are "
             f"representations of known quality: {known}.",

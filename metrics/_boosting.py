@@ -99,6 +99,6 @@ def _fit_by_torch(
     from disentangle.metrics import _boosting_torch
 
     there = [torch.from_numpy(a).to(device) for a in (columns.values, y, test, raw, raw_test)]
-    importance = _boosting_torch.fit(*there, stages, seed)
+    importance = _boosting_torch.fit(there[0], there[1], there[2], there[3], there[4], stages, seed)
     raw[:], raw_test[:] = (tensor.cpu().numpy() for tensor in there[3:])
     return np.asarray(importance.cpu().numpy())

@@ -161,7 +161,7 @@ def drawing(rng: Any) -> np.random.Generator:
     return np.random.default_rng(int(rng))
 
 
-def generator(rng: Rng) -> np.random.Generator:
+def generator(rng: Rng | np.random.RandomState) -> np.random.Generator:
     """The generator of a seed; a generator is itself, and the metric's draws advance it.
 
     Raises:

@@ -21,6 +21,6 @@ def generator(rng: _points.Rng | np.random.RandomState, mode: str) -> np.random.
     True
     """
     if mode == "default":
-        return _points.generator(rng)  # type: ignore[arg-type]  # it refuses a RandomState
+        return _points.generator(rng)  # it refuses a RandomState
     state = _points.random_state(rng)
     return np.random.default_rng(int(state.randint(2**32, dtype=np.uint32)) if state is rng else rng)

@@ -12,7 +12,7 @@ One file for all that is compiled: numba's cache on disk notices a change in a f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -32,8 +32,12 @@ _TIE = 1.0 + 1e-10
 
 def compiled(function: Function) -> Function:
     """The function compiled by numba at its first call, and kept on disk for the next process."""
-    made: Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    return made
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        made: Any = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no place to write to: every process compiles anew
+        made = numba.njit(**options)(function)
+    return cast(Function, made)
 
 
 class Columns(NamedTuple):
@@ -43,7 +47,7 @@ class Columns(NamedTuple):
         values: (D, N) float32, one row per code.
         order: (D, N) rows in the order of their values.
         start: (D, B + 1) where each bin starts in that order.
-        count: (D,) how many bins each code has.
+        used: (D,) how many bins each code has.
         whole: (D, B) 1 where a bin's values count as equal, so that no split lies inside.
         bins: (N, D) the bin of each value.
     """
@@ -51,7 +55,7 @@ class Columns(NamedTuple):
     values: NDArray[np.float32]
     order: NDArray[np.int32]
     start: NDArray[np.int32]
-    count: NDArray[np.int32]
+    used: NDArray[np.int32]
     whole: NDArray[np.uint8]
     bins: NDArray[np.uint8]
 
@@ -117,7 +121,7 @@ def edge_splits(columns: Any, work: Any, n: Any) -> Any:
         sums, counts = work.sums[n, f], work.counts[n, f]
         before, number = work.before[f], work.number[f]
         s, w = 0.0, 0.0
-        for b in range(columns.count[f] - 1):
+        for b in range(columns.used[f] - 1):
             s += sums[b]
             w += counts[b]
             before[b + 1] = s
@@ -173,7 +177,7 @@ def inner_splits(columns: Any, work: Any, n: Any, target: Any, best: Any, winner
         sums, counts, positive = work.sums[n, f], work.counts[n, f], work.positive[n, f]
         before, number, start, whole = work.before[f], work.number[f], columns.start[f], columns.whole[f]
         order, values = columns.order[f], columns.values[f]
-        for b in range(columns.count[f]):
+        for b in range(columns.used[f]):
             if counts[b] < 2.0 or whole[b]:
                 continue
             s, w, last = before[b], number[b], np.float32(0)
@@ -266,7 +270,7 @@ def child_histograms(columns: Any, work: Any, n: Any, target: Any) -> None:
     sums, counts, positive = work.sums[small], work.counts[small], work.positive[small]
     add_points(columns.bins, rows, target, sums, counts, positive)
     for f in range(columns.bins.shape[1]):
-        for b in range(columns.count[f]):
+        for b in range(columns.used[f]):
             work.sums[large, f, b] = work.sums[n, f, b] - sums[f, b]
             work.counts[large, f, b] = work.counts[n, f, b] - counts[f, b]
             work.positive[large, f, b] = work.positive[n, f, b] - positive[f, b]
@@ -394,7 +398,7 @@ def side_by_side(columns: Any, target: Any, first: Any, block: Any, sums: Any) -
 def start_tree(columns: Any, work: Any, sums: Any, target: Any) -> None:
     """The root: all points."""
     for f in range(columns.bins.shape[1]):
-        for b in range(columns.count[f]):
+        for b in range(columns.used[f]):
             work.sums[0, f, b] = sums[f, b]
             work.counts[0, f, b] = columns.start[f, b + 1] - columns.start[f, b]
             work.positive[0, f, b] = 0.0

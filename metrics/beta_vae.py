@@ -113,7 +113,7 @@ def beta_vae(
     dtype = np.dtype(np.float64) if mode == "default" else _batches.grid_dtype(z)
     _batches.check_range(z, _LIBLINEAR if mode == "dlib2019" else float(np.finfo(dtype).max / (4 * batch)))
     if mode == "default":
-        random = _points.generator(rng)  # type: ignore[arg-type]  # it refuses a RandomState
+        random = _points.generator(rng)  # it refuses a RandomState
         _points.check_factors(v, len(v))
         partners = [_batches.Partners(values) for values in v.T]
         train, test = (

@@ -122,7 +122,7 @@ def dci(
     (1.0, 1.0, 1.0)
     """
     _points.check_mode(mode, "dlib")
-    random = _points.drawing(rng) if mode == "dlib" else _points.generator(rng)
+    random = _points.generator(rng) if mode == "default" else _points.drawing(rng)
     train, held_out = _split.split(codes, factors, test, random, train_points, test_points)
     _check_range(train[0], "codes")
     _check_range(held_out[0], "test codes")

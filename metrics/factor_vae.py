@@ -132,7 +132,7 @@ def factor_vae(
         state, sizes = _points.random_state(rng), _batches.check_grid(v)
         _batches.check_range(z, _limit(_batches.grid_dtype(z), most))
         return grid_score(z, sizes, counts, batch, variance_points, state)
-    random = _points.generator(rng)  # type: ignore[arg-type]  # it refuses a RandomState
+    random = _points.generator(rng)  # it refuses a RandomState
     _points.check_factors(v, len(v))
     _batches.check_range(z, _limit(np.float64, most))
     partners = [_batches.Partners(values) for values in v.T]

@@ -1,9 +1,12 @@
 """Scoring arrays and files: ids, streams, encoding, and codes from elsewhere."""
 
+import zlib
+
 import numpy as np
 import pytest
 
 from disentangle import DataError, InputError, Run, find
+from disentangle.draws import generator
 from disentangle.encode import encode, evaluation_rows
 from disentangle.score import metric_id, parse_metric, read_codes, score
 from disentangle.train import build_model
@@ -131,3 +134,38 @@ def test_encoding_is_the_representation_and_its_cache_is_checked(tmp_path):
         cache.write_bytes(damage)
         assert np.array_equal(encode(run, model, TOY, rows, cache=cache), codes)
     assert len(encode(run, model, TOY, rows[:5], cache=cache)) == 5
+
+
+def test_repeats_draw_anew_and_tell_the_metrics_own_noise():
+    noisy = CODES + np.random.default_rng(0).normal(size=CODES.shape)
+    spec = {"name": "mig", "points": 300}
+    [once], [thrice] = (score(noisy, GRID, [spec], seed=2, repeats=n) for n in (1, 3))
+    assert (once.repeats, once.std) == (1, None)
+    stream = [generator(2, "score", step=i, part=zlib.crc32(b"mig")) for i in range(3)]
+    by_hand = [float(find.get("metric", "mig").function(noisy, GRID, rng=rng, points=300)) for rng in stream]
+    assert once.value == by_hand[0]
+    assert thrice.value == pytest.approx(np.mean(by_hand))
+    assert thrice.std == pytest.approx(np.std(by_hand, ddof=1)) != 0
+    assert thrice.id == "mig@1[points=300,repeats=3]"
+    # What draws nothing has no noise.
+    [whole] = score(noisy, GRID, ["mig"], published_sizes=False, repeats=2)
+    assert whole.std == 0
+    [first, _] = score(CODES, GRID, [{**FEW, "mode": "dlib"}], seed=5, repeats=2)
+    assert first.std is not None
+    for bad in (0, 1.5, True):
+        with pytest.raises(InputError, match=r"repeats is .*expected a whole number of at least 1"):
+            score(CODES, GRID, ["mig"], repeats=bad)
+
+
+def test_a_metric_of_several_models_cannot_score_one():
+    with pytest.raises(InputError, match="udr compares several models of one setting and cannot score one"):
+        score(CODES, GRID, ["udr"])
+    assert "udr" not in find.metrics_of_codes()
+
+
+def test_threads_and_device_reach_the_metric_and_stay_out_of_its_id():
+    one, two = (score(CODES, GRID, [DCI], threads=n) for n in (1, 2))
+    assert [s.value for s in one] == [s.value for s in two]
+    assert one[0].id == two[0].id == metric_id(DCI)
+    with pytest.raises(InputError, match="unknown option of metric dci 'threads'"):
+        score(CODES, GRID, [{**DCI, "threads": 2}])

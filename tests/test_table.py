@@ -129,3 +129,36 @@ def test_a_row_is_complete_when_it_has_every_metric_or_diverged(folder):
     assert sum(is_complete(row, ["mig@1"]) for row in rows) == 6
     assert sum(is_complete(row, ["mig@1", "dci_gbt@2"]) for row in rows) == 5
     assert not is_complete(None, [])
+
+
+def test_the_metrics_own_noise_is_told_from_the_spread_over_seeds(folder):
+    rows = read_rows(folder)[:0]
+    tasks = plan(read_study(folder), {"toy": "drawn"})
+    for task, value in zip(tasks[:3], (0.1, 0.2, 0.3), strict=True):
+        row = row_of(task, {MIG: value})
+        row["scores"][0] |= {"std": 0.02, "repeats": 4}
+        rows.append(row)
+    frame = tidy(rows)
+    assert frame["repeats"].tolist() == [4, 4, 4]
+    [line] = summarise(frame).to_dict("records")
+    assert line["std"] == pytest.approx(0.1)
+    assert line["metric_std"] == pytest.approx(0.02)
+    assert line["seed_std"] == pytest.approx((0.01 - 0.0004 / 4) ** 0.5)
+    # One draw tells nothing of the noise.
+    [line] = summarise(tidy([row_of(task, {MIG: 0.1}) for task in tasks[:3]])).to_dict("records")
+    assert np.isnan(line["metric_std"])
+    assert np.isnan(line["seed_std"])
+
+
+def test_less_is_better_where_the_metric_says_so(tmp_path):
+    (tmp_path / "study.toml").write_text(TEXT.replace('["mig", "dci"]', '["unsupervised"]'))
+    tasks = plan(read_study(tmp_path), {"toy": "drawn"})
+    name = ("unsupervised_gaussian_total_correlation", "unsupervised@1")
+    (tmp_path / "rows").mkdir()
+    for task, value in zip(tasks[:6], (1.0, 1.0, 1.0, 0.5, 0.5, 0.5), strict=True):
+        row = row_of(task, {name: value})
+        (tmp_path / "rows" / f"{row['key']}.json").write_text(json.dumps(row))
+    text = write_tables(tmp_path)
+    assert "unsupervised_gaussian_total_correlation (less is better)" in text
+    assert "**0.500 ± 0.000**" in text
+    assert "**1.000" not in text
