@@ -52,10 +52,7 @@ def _board(
         "setting",
         "steps",
         *(UNIT[i] for i in varied),
-        *(
-            f"{score}{' (less is better)' * (score in _lower_is_better())}<br>`{i}`"
-            for i, score in ids.items()
-        ),
+        *(f"{score}{' (less is better)' if score in less else ''}<br>`{i}`" for i, score in ids.items()),
         "seeds",
     ]
     table = [head, ["---"] * len(head)]
