@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from disentangle.losses import LossResult as LossResult
     from disentangle.metrics.beta_vae import beta_vae as beta_vae
     from disentangle.metrics.dci import dci as dci
+    from disentangle.metrics.downstream import downstream as downstream
+    from disentangle.metrics.explicitness import explicitness as explicitness
+    from disentangle.metrics.factor_vae import factor_vae as factor_vae
+    from disentangle.metrics.infomec import infomec as infomec
+    from disentangle.metrics.irs import irs as irs
     from disentangle.metrics.mig import mig as mig
+    from disentangle.metrics.mig_sup import mig_sup as mig_sup
+    from disentangle.metrics.modularity import modularity as modularity
+    from disentangle.metrics.sap import sap as sap
+    from disentangle.metrics.udr import udr as udr
+    from disentangle.metrics.unsupervised import unsupervised as unsupervised
     from disentangle.models.ada_gvae import AdaGVAE as AdaGVAE
     from disentangle.models.ada_gvae import AdaGVAEOutput as AdaGVAEOutput
     from disentangle.models.ae import AE as AE
