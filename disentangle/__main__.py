@@ -267,6 +267,30 @@ def table(folder: Path, /) -> None:
 
 
 @app.command
+def ladder(
+    *,
+    out: Annotated[Path, Parameter(help="Where the tables and the picture go.")] = Path("results/metrics"),
+    metric: Annotated[
+        list[str] | None, Parameter(help="May be repeated; all metrics if left out.", negative="")
+    ] = None,
+    seed: Annotated[
+        int, Parameter(help="Of the representations and the metrics' draws.", validator=Number(gte=0))
+    ] = 0,
+    repeats: Annotated[
+        int, Parameter(help="Draws of each metric, but for those that take long.", validator=Number(gte=1))
+    ] = 3,
+) -> None:
+    """Score representations of which all is known, so that one sees what each metric can tell.
+
+    Example: disentangle ladder --out results/metrics
+    """
+    from disentangle.ladder_board import write_ladder
+    from disentangle.ladder_scores import measure
+
+    print("\n".join(write_ladder(out, measure(metric, seed=seed, repeats=repeats))))
+
+
+@app.command
 def demo(
     *,
     out: Annotated[Path, Parameter(help="Where the results go.")] = Path("disentangle-demo"),

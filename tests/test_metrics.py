@@ -190,6 +190,61 @@ LAWS = {
         permutation=1e-3,  # the last digits of the fit can swap two points
         drawn=({"train_points": 400, "test_points": 200}, 0.05),
     ),
+    "mig_sup": Law(
+        bounds={
+            "identity": (0.99, 1.0),
+            "noise": (0.0, 0.1),
+            "duplicated": (0.99, 1.0),  # MIG is what falls
+            "dead": (0.99, 1.0),
+            "constant": (0.0, 0.0),
+            "rotated": (0.0, 0.5),
+        },
+        scale=None,  # a code counts from a certain variance on
+        drawn=({"points": 2000}, 0.05),
+    ),
+    "downstream": Law(
+        options={"sizes": (20, 100), "test_points": 100},
+        bounds={
+            "identity": (0.99, 1.0),
+            "noise": (0.3, 0.6),  # chance is 5/12; some rows are drawn for both parts
+            "duplicated": (0.99, 1.0),
+            "dead": (0.99, 1.0),
+            "constant": (0.25, 0.55),
+            "entangled": (0.99, 1.0),
+        },
+        ranges={"downstream_efficiency_20": (0.0, 2.0)},  # above 1 by accident
+        scale=None,  # the penalty of the classifier
+        permutation=0.02,  # rounding may decide between penalties
+        drawn="it always draws",
+    ),
+    "infomec": Law(
+        bounds={  # nothing of noise: its InfoM is a quotient of accidents
+            "identity": (0.9, 1.0),
+            "duplicated": (0.9, 1.0),  # InfoC is what falls
+            "dead": (0.9, 1.0),
+            "constant": (0.0, 0.0),
+            "rotated": (0.0, 0.7),
+        },
+        scale=None,  # a code counts from a share of the largest range on
+        permutation=1e-4,  # the last digits of the fit
+        # A row that is drawn twice is its own nearest neighbour, and the table has 240.
+        drawn=({"train_points": 200, "test_points": 100}, 0.1),
+    ),
+    "dci_es": Law(
+        bounds={
+            "identity": (0.99, 1.0),
+            "noise": (0.9, 1.0),  # no probe gains: informativeness is what falls
+            "duplicated": (0.99, 1.0),
+            "dead": (0.99, 1.0),
+            "constant": (1.0, 1.0),
+            "entangled": (0.99, 1.0),  # a linear mixture
+            "rotated": (0.99, 1.0),
+        },
+        ranges={"dci_es_explicitness": (-1.0, 1.0), "dci_es_size": (0.0, np.inf)},
+        scale=1e-6,
+        permutation=0.05,  # the codes' random frequencies
+        drawn=({"train_points": 400, "test_points": 200}, 0.05),
+    ),
 }
 
 
