@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from disentangle.losses import LossResult as LossResult
     from disentangle.metrics.beta_vae import beta_vae as beta_vae
     from disentangle.metrics.dci import dci as dci
+    from disentangle.metrics.dci_es import dci_es as dci_es
     from disentangle.metrics.downstream import downstream as downstream
     from disentangle.metrics.explicitness import explicitness as explicitness
     from disentangle.metrics.factor_vae import factor_vae as factor_vae

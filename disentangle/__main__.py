@@ -145,7 +145,8 @@ def score(
     /,
     *,
     metric: Annotated[
-        list[str] | None, Parameter(help="May be repeated; all metrics if left out.", negative="")
+        list[str] | None,
+        Parameter(help="Such as mig, sap@dlib; may be repeated; all if left out.", negative=""),
     ] = None,
     seed: Annotated[
         int | None,
@@ -169,26 +170,35 @@ def score(
     """
     from disentangle import find
     from disentangle.commands import codes_of, cores
+    from disentangle.errors import InputError
     from disentangle.score import Score, parse_metric
     from disentangle.score import score as score_codes
 
+    if csv is not None and csv.is_dir():
+        raise InputError(f"--csv {csv} is a folder; expected the name of a file")
     metrics = metric or list(find.metrics_of_codes())
     for name in metrics:
         parse_metric(name)  # a wrong name is told before minutes of encoding
     codes, factors, run_seed = codes_of(path, rows, device)
     drawn = (run_seed or 0) if seed is None else seed
     found: list[Score] = []
+    refused = False
     for name in metrics:  # one by one, for some take minutes
-        some = score_codes(
-            codes,
-            factors,
-            [name],
-            seed=drawn,
-            rows=rows,
-            published_sizes=run_seed is not None,
-            repeats=repeats,
-            threads=threads or cores(),
-        )
+        try:
+            some = score_codes(
+                codes,
+                factors,
+                [name],
+                seed=drawn,
+                rows=rows,
+                published_sizes=run_seed is not None,
+                repeats=repeats,
+                threads=threads or cores(),
+            )
+        except InputError as error:
+            print(f"disentangle: {name}: {error}", file=sys.stderr)
+            refused = True
+            continue
         if not found:
             spread = " ± std   " if repeats > 1 else ""
             print(f"{'score':42} {'value':>8}{spread}  {'id':28} points")
@@ -196,7 +206,7 @@ def score(
             std = "" if s.std is None else f" ± {s.std:.4f}"
             print(f"{s.name:42} {s.value:8.4f}{std}  {s.id:28} {s.points} ({s.seconds:.1f} s)", flush=True)
         found += some
-    if csv is not None:
+    if csv is not None and found:
         from dataclasses import asdict
 
         import pandas as pd
@@ -205,6 +215,8 @@ def score(
 
         write_bytes(csv, pd.DataFrame([asdict(s) for s in found]).to_csv(index=False).encode())
         print(f"written to {csv}")
+    if refused:
+        raise SystemExit(1)
 
 
 @app.command
@@ -212,7 +224,9 @@ def udr(
     runs: Annotated[list[Path], Parameter(help="Folders of runs that differ in their seed only.")],
     /,
     *,
-    rows: Annotated[int, Parameter(help="Random images of the grid.")] = 10_000,
+    rows: Annotated[
+        int | None, Parameter(help="So many random images of the grid; 10,000 or all if left out.")
+    ] = None,
     correlation: Annotated[Literal["lasso", "spearman"], Parameter(help="How codes are compared.")] = "lasso",
     device: Device = "auto",
 ) -> None:
@@ -222,9 +236,10 @@ def udr(
     """
     from disentangle.ranking import rank
 
-    models, result = rank(runs, rows=rows, correlation=correlation, device=device)
+    models, result, named = rank(runs, rows=rows, correlation=correlation, device=device)
+    print(f"UDR of {models[0].run.label()}, {named}: each model's median over the others.")
     print(
-        f"UDR ({correlation}) of {models[0].run.label()}; each the median over its {len(models) - 1} partners"
+        "1 (lasso: 0.9): the others found the same codes. 0: none in common, or no code carries information."
     )
     best = sorted(zip(result.model_scores, runs, models, strict=True), key=lambda line: -line[0])
     for value, folder, model in best:
@@ -271,7 +286,8 @@ def ladder(
     *,
     out: Annotated[Path, Parameter(help="Where the tables and the picture go.")] = Path("results/metrics"),
     metric: Annotated[
-        list[str] | None, Parameter(help="May be repeated; all metrics if left out.", negative="")
+        list[str] | None,
+        Parameter(help="May be repeated; all metrics if left out.", negative=""),
     ] = None,
     seed: Annotated[
         int, Parameter(help="Of the representations and the metrics' draws.", validator=Number(gte=0))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from disentangle import find
 from disentangle.calibrate import ABOUT
 from disentangle.run import Run
+from disentangle.score import parse_metric
 from disentangle.study import Study, datasets, plan
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
 
 def _headlines(study: Study) -> dict[str, str]:
     """Metric id to the score that stands for it on the leaderboard."""
-    names = [spec if isinstance(spec, str) else spec["name"] for spec in study.metric_specs()]
+    names = [parse_metric(spec)[0] for spec in study.metric_specs()]
     return dict(zip(study.metric_ids(), (find.get("metric", n).headline for n in names), strict=True))
 
 

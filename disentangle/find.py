@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -110,8 +111,20 @@ class Metric:
     of_models: bool = False
     lower_is_better: bool = False
 
-    def named(self, options: Mapping[str, Any]) -> str:
-        """The id, with every option that departs from the published protocol spelled out.
+    def defaults(self) -> dict[str, Any]:
+        """The options that a call without them takes."""
+        try:
+            parameters = inspect.signature(self.function).parameters.values()
+        except ValueError:  # a function of C has none to show
+            return {}
+        return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+    def usual(self) -> dict[str, Any]:
+        """The options of the published protocol, and the defaults of those that it does not name."""
+        return {**self.defaults(), **self.published}
+
+    def named(self, options: Mapping[str, Any], usual: Mapping[str, Any] | None = None) -> str:
+        """The id, with every option that departs from the published protocol (or `usual`) spelled out.
 
         >>> Metric("mig@1", "", "", max, {"points": 10_000}).named({"points": 500})
         'mig@1[points=500]'
@@ -120,7 +133,9 @@ class Metric:
         """
         mode = options.get("mode", "default")
         stem = self.id if mode == "default" else f"{self.id.partition('@')[0]}@{mode}"
-        own = {k: v for k, v in sorted(options.items()) if k != "mode" and self.published.get(k) != v}
+        usual = self.usual() if usual is None else usual
+        same = {k for k, v in options.items() if usual.get(k) == (tuple(v) if isinstance(v, list) else v)}
+        own = {k: v for k, v in sorted(options.items()) if k not in {"mode", *same}}
         return stem + (f"[{','.join(f'{k}={v}' for k, v in own.items())}]" if own else "")
 
 

@@ -231,7 +231,8 @@ def _against(frame: pd.DataFrame, lines: pd.DataFrame, key: str) -> list[str]:
 
 
 def _made(frame: pd.DataFrame) -> str:
-    one, seconds = frame.iloc[0], frame.drop_duplicates(["representation", "metric_id"])["seconds"].sum()
+    one, each = frame.iloc[0], frame.drop_duplicates(["representation", "metric_id"])
+    seconds = (each["seconds"] * each["repeats"].astype(float)).sum()  # they are those of one draw
     commit = (
         f"{one['commit'][:10]}{' with changes' if one['dirty'] else ''}" if one["commit"] else "not known"
     )

@@ -67,10 +67,13 @@ def entries(metrics: Iterable[MetricSpec] | None = None) -> list[Entry]:
     """Each metric in all its forms, without those of `LEFT_OUT`; all metrics where none are named."""
     found = []
     for spec in find.names("metric") if metrics is None else metrics:
-        if isinstance(spec, str) and find.get("metric", spec).of_models:
+        if isinstance(spec, str) and spec in find.names("metric") and find.get("metric", spec).of_models:
             name, options = spec, dict[str, Any]()
         else:
             name, options = parse_metric(spec)
+        if (mode := options.pop("mode", "default")) != "default":  # that one only
+            found.append(Entry(name, options, mode=mode))
+            continue
         found.append(Entry(name, options))
         for extra in VARIANTS.get(name, ()):
             text = ",".join(f"{k}={v}" for k, v in extra.items())
@@ -138,7 +141,7 @@ def _scores(rung: Rung, forms: Iterable[Entry], pace: _Pace) -> Iterator[Line]:
             else:
                 yield from pace.of_codes(codes, factors, form)
         except InputError as error:
-            name = metric.named(form.spec) if metric.of_models else metric_id(form.spec)
+            name = metric.named({"mode": form.mode}) if metric.of_models else metric_id(form.spec)
             yield form.line(metric.headline, name, message=str(error))
 
 
@@ -190,7 +193,7 @@ def _of_models(rung: Rung, factors: Factors, form: Entry, pace: _Pace) -> Iterat
         own = generator(pace.seed, "score", step=repeat, part=part)
         rng: Any = own if form.mode == "default" else pace.seed
         draws.append(metric.function(tables, rng=rng, **options).scores())
-    seconds = round(time.perf_counter() - began, 3)
+    seconds = round((time.perf_counter() - began) / repeats, 3)
     extra = {"instances": INSTANCES, **({"repeats": repeats} if repeats > 1 else {})}
     name = metric.named({**options, **extra})
     for key in draws[0]:

@@ -157,22 +157,20 @@ def _do(
         if named not in have
     ]
     began = time.perf_counter()
-    scores, problems = _scores(task, codes, data.factors(rows), missing, study, device)
+    scores, problems = _scores(task, codes, data.factors(rows), missing, study)
     seconds["score"] = time.perf_counter() - began
     row = make_row(task, study.name, data, study.rows, scores, seconds, **extra)
     return (row if old is None else extended(old, row)), problems
 
 
 def _scores(
-    task: Task, codes: Any, factors: Any, specs: list[Any], study: Study, device: str
+    task: Task, codes: Any, factors: Any, specs: list[Any], study: Study
 ) -> tuple[list[Score], list[str]]:
     """The scores that can be had, and a message for each metric that could not."""
     scores, problems = list[Score](), list[str]()
     for spec in specs:
         try:
-            scores += score(
-                codes, factors, [spec], seed=task.seed, rows=study.rows, repeats=study.repeats, device=device
-            )
+            scores += score(codes, factors, [spec], seed=task.seed, rows=study.rows, repeats=study.repeats)
         except InputError as error:
             problems.append(f"{metric_id(spec, study.rows, repeats=study.repeats)}: {error}")
     return scores, problems

@@ -22,26 +22,28 @@ if TYPE_CHECKING:
     from disentangle.metrics.udr import UDR
     from disentangle.train import Trained
 
+POINTS = 10_000
+
 
 def rank(
     folders: Sequence[str | Path],
     *,
-    rows: int = 10_000,
+    rows: int | None = None,
     correlation: Literal["lasso", "spearman"] = "lasso",
     device: str = "auto",
-) -> tuple[list[Trained], UDR]:
+) -> tuple[list[Trained], UDR, str]:
     """The models in the folders of runs that differ in their seed only, and their UDR.
 
     Codes are posterior means of the same random images for all; a code's KL is its mean over them.
 
     Args:
         folders: two or more folders of finished runs.
-        rows: how many random images of the grid.
+        rows: how many random images of the grid; 10,000 where not given, or all if it has fewer.
         correlation: see `disentangle.metrics.udr.udr`.
         device: where to encode.
 
     Returns:
-        The models, and a result whose ``model_scores`` are in the same order.
+        The models, a result whose ``model_scores`` are in the same order, and the metric's id.
 
     Raises:
         InputError: fewer than two folders, one twice, runs of different settings, or a method without a
@@ -49,12 +51,17 @@ def rank(
     """
     from disentangle.metrics.udr import udr
 
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise InputError(f"{folder} is no folder of a run; UDR compares runs made by disentangle train")
     loaded = [load_trained(Path(folder), device) for folder in folders]
     _check_one_setting([trained for trained, _ in loaded], list(map(str, folders)))
+    rows = min(POINTS, len(loaded[0][1])) if rows is None else rows
     chosen = evaluation_rows(loaded[0][1], rows)
     parts = [_means_and_kl(trained, data, chosen) for trained, data in loaded]
     result = udr([z for z, _ in parts], kl=[kl for _, kl in parts], correlation=correlation)
-    return [trained for trained, _ in loaded], result
+    named = find.get("metric", "udr").named({"correlation": correlation, "rows": rows})
+    return [trained for trained, _ in loaded], result, named
 
 
 def _check_one_setting(models: list[Trained], folders: list[str]) -> None:

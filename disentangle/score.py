@@ -15,6 +15,7 @@ import numpy as np
 from disentangle import find
 from disentangle.draws import generator
 from disentangle.errors import DataError, InputError, convert, unknown
+from disentangle.metrics._points import check_count
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -34,7 +35,8 @@ class Score:
             published protocol stand in brackets.
         value: the number; with repeats the mean over them.
         points: the points it was computed from, such as ``"10000"`` or ``"1000 train, 500 test"``.
-        seconds: wall-clock time of the metric (once per metric, repeated on its other numbers).
+        seconds: wall-clock time of the metric, of one draw of its points (the same on each of its
+            numbers). DCI's first call on a machine compiles its trees, for up to a minute.
         repeats: how often the metric drew its points anew.
         std: standard deviation of the number over those draws (n - 1 in the denominator), the
             metric's own noise; None for a single draw. A metric that draws nothing has 0.
@@ -50,7 +52,7 @@ class Score:
 
 
 def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
-    """A metric's name and options from ``"mig"`` or ``{"name": "dci", "train_points": 1000}``.
+    """A metric's name and options: ``"mig"``, ``"sap@dlib"``, ``{"name": "dci", "train_points": 1000}``.
 
     Raises:
         InputError: an unknown metric or option.
@@ -59,7 +61,8 @@ def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
     ('mig', {'bins': 30})
     """
     if isinstance(spec, str):
-        name, options = spec, {}
+        name, _, mode = spec.partition("@")
+        options = {"mode": mode} if mode else {}
     else:
         options = dict(spec)
         if "name" not in options:
@@ -69,14 +72,14 @@ def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
     if metric.of_models:
         raise InputError(
             f"{name} compares several models of one setting and cannot score one; "
-            f"call disentangle.{name} with a list of codes"
+            f"use the command disentangle {name} RUN RUN ..., or call disentangle.{name} with a list of codes"
         )
     function = metric.function
     known, types = set(inspect.signature(function).parameters) - FIXED, get_type_hints(function)
     for option, value in options.items():
         if option not in known:
             raise unknown(f"option of metric {name}", option, known)
-        convert(value, types[option], f"metric {name}: option {option}")
+        options[option] = convert(value, types[option], f"metric {name}: option {option}")
     return name, options
 
 
@@ -95,7 +98,8 @@ def metric_id(spec: MetricSpec, rows: int | None = None, n: int | None = None, *
     name, options = parse_metric(spec)
     extra = {k: v for k, v in (("rows", rows), ("n", n)) if v is not None}
     extra |= {"repeats": repeats} if repeats > 1 else {}
-    return find.get("metric", name).named({**options, **extra})
+    metric = find.get("metric", name)
+    return metric.named({**options, **extra}, None if n is None else metric.defaults())
 
 
 def score(
@@ -112,7 +116,8 @@ def score(
 ) -> list[Score]:
     """Score codes against factors with several metrics.
 
-    Every metric draws from a stream of its own, so its number does not depend on which others run.
+    Every metric draws for itself, so its number does not depend on which others run: in the default
+    mode from a stream of its own, in others from a generator of the seed, as the reference did.
     With ``repeats`` the metric draws its points so often anew; the standard deviation over those draws
     is the metric's own noise. The spread over models trained from other seeds is another matter:
     see ``metric_std`` and ``seed_std`` in `disentangle.table.summarise`.
@@ -125,10 +130,11 @@ def score(
         seed: of the metrics' draws.
         rows: set by the suite when ``codes`` is a random part of the grid; stands in the id.
         published_sizes: draw as many points as the studies did (with replacement). Without it
-            the metrics that can use the rows given, once each.
+            the metrics that can use the rows given, once each. Say so for a table of your own that is
+            not the whole grid: ids without ``n`` mean points drawn from the grid.
         repeats: how many draws of the points.
-        threads: how many processor cores a metric may use; no number depends on it.
-        device: where DCI's trees grow, ``"cpu"`` or ``"cuda"``.
+        threads: how many processor cores a metric may use.
+        device: where DCI's trees grow, ``"cpu"`` or ``"cuda"``; the latter stands in the id.
 
     Returns:
         The scores in the order of the metrics.
@@ -143,22 +149,28 @@ def score(
     ('mig', 1.0, '60')
     """
     codes, factors = np.asarray(codes), np.asarray(factors)
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-        raise InputError(f"repeats is {repeats!r}; expected a whole number of at least 1")
+    from threadpoolctl import threadpool_limits
+
+    repeats, threads = check_count(repeats, "repeats"), check_count(threads, "threads")
     found = []
     for spec in find.metrics_of_codes() if metrics is None else metrics:
         name, options = parse_metric(spec)
         metric = find.get("metric", name)
-        used = {**(metric.published if published_sizes else _defaults(metric)), **options}
+        used = {**(metric.published if published_sizes else _free(metric)), **options}
         hands = {"threads": threads, "device": device}
         taken = {k: v for k, v in hands.items() if k in inspect.signature(metric.function).parameters}
         began = time.perf_counter()
-        draws = [
-            metric.function(codes, factors, rng=_stream(name, used, seed, repeat), **used, **taken).scores()
-            for repeat in range(repeats)
-        ]
-        seconds = time.perf_counter() - began
+        with threadpool_limits(threads, "blas"):
+            draws = [
+                metric.function(
+                    codes, factors, rng=_stream(name, used, seed, repeat), **used, **taken
+                ).scores()
+                for repeat in range(repeats)
+            ]
+        seconds = (time.perf_counter() - began) / repeats
         named = metric_id(spec, rows, None if published_sizes else len(codes), repeats=repeats)
+        if taken.get("device", "cpu") != "cpu":  # sums in another order: near-ties can fall otherwise
+            named += f"[device={device}]"
         for key in draws[0]:
             values = [float(draw[key]) for draw in draws]
             std = float(np.std(values, ddof=1)) if repeats > 1 else None
@@ -175,13 +187,15 @@ def _stream(name: str, used: Mapping[str, Any], seed: int, repeat: int) -> Any:
     return seed if repeat == 0 else int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
 
 
-def _defaults(metric: find.Metric) -> dict[str, Any]:
-    """The options that a call without them takes."""
-    parameters = inspect.signature(metric.function).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in FIXED}
+def _free(metric: find.Metric) -> dict[str, Any]:
+    """The defaults of the options that may be set."""
+    return {name: default for name, default in metric.defaults().items() if name not in FIXED}
 
 
 def _points(used: Mapping[str, Any], n: int) -> str:
+    if "sizes" in used:
+        tested = "the rest" if used["test_points"] is None else used["test_points"]
+        return f"{', '.join(map(str, used['sizes']))} train, {tested} test"
     if used.get("train_points") is not None:
         text = f"{used['train_points']} train, {used['test_points']} test"
         return text + (f", batches of {used['batch']}" if "batch" in used else "")

@@ -53,8 +53,10 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         seeds: of every block that has none of its own.
         steps, batch, lr, latents: the protocol's, unless said otherwise.
         source: ``"official"``, ``"drawn"``, or ``"auto"``: official where the file is found.
-        metrics: names, or tables with a name and options; all metrics where not given.
+        metrics: names such as ``"mig"`` or ``"sap@dlib"``, or tables with a name and options; all metrics
+            of one representation where not given.
         rows: score on so many random images of the grid instead of all of them.
+        repeats: how often each metric draws its points anew; scores are means over these draws.
         calibration: which calibration representations are scored beside the runs.
     """
 

@@ -22,7 +22,8 @@ _TOLERANCE = 1e-5  # largest entry of the gradient of the mean loss, for codes o
 _PATIENCE = 12  # iterations with one Hessian; a Hessian costs as much as 30 of them
 _ITERATIONS = 300
 _LARGEST_HESSIAN = 2700  # rows; beyond it one block of its diagonal stands for it
-_RIDGES = (1e-7, 1e-5, 1e-3, 1e-1)  # added to a Hessian's diagonal, relative to its largest entry
+_RIDGE = 1e-7  # added to a Hessian's diagonal, relative to its largest entry: float32's rounding
+_MORE_RIDGE = 100.0
 _CHUNK = 2000  # rows of data at once, for the processor's cache
 
 
@@ -105,8 +106,9 @@ class Problem:
 class Inverse:
     """The inverse of a Hessian plus a penalty (P,), made definite; it multiplies gradients."""
 
-    def __init__(self, hessian: Floats, penalty: Floats, classes: int) -> None:
+    def __init__(self, hessian: Floats, penalty: Floats, classes: int, ridge: float = _RIDGE) -> None:
         size = len(penalty)
+        ridge *= max(1.0, float(hessian.diagonal().max()))
         self.whole = len(hessian) > size
         dense = hessian.copy()
         if self.whole:
@@ -115,7 +117,7 @@ class Inverse:
             diagonal = np.arange(size)
             dense.reshape(classes, size, classes, size)[:, diagonal, :, diagonal] += 0.1 / classes
         dense[np.diag_indices_from(dense)] += np.tile(penalty, len(dense) // size)
-        self.factor = _factor(dense)
+        self.factor = _factor(dense, ridge)
 
     def __matmul__(self, gradient: Floats) -> Floats:
         from scipy.linalg import cho_solve
@@ -126,20 +128,18 @@ class Inverse:
         return np.asarray(cho_solve(self.factor, columns, check_finite=False).T.reshape(-1))
 
 
-def _factor(dense: Floats) -> tuple[Floats, bool]:
-    """A Cholesky factor, after adding as little to the diagonal as makes up for float32's rounding."""
+def _factor(dense: Floats, ridge: float) -> tuple[Floats, bool]:
+    """A Cholesky factor, after adding `ridge` to the diagonal, or more, where rounding asks for it."""
     from scipy.linalg import LinAlgError, cho_factor
 
-    on_diagonal = np.diag_indices_from(dense)
-    largest = max(1.0, float(dense[on_diagonal].max()))
-    for ridge in _RIDGES:
-        dense[on_diagonal] += ridge * largest
+    while True:
+        dense[np.diag_indices_from(dense)] += ridge
         try:
             factor: tuple[Floats, bool] = cho_factor(dense, lower=True, check_finite=False)
         except LinAlgError:
+            ridge *= _MORE_RIDGE
             continue
         return factor
-    raise AssertionError("a Hessian of a convex function is not positive definite")  # pragma: no cover
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,21 +165,24 @@ def minimise(
     if inverse is None and hessian is not None:
         inverse = Inverse(hessian, penalty, problem.classes)
     pairs: list[Pair] = []
+    ridge = _RIDGE
     age = _PATIENCE if inverse is None else 1  # 0: of this very place
     for _ in range(_ITERATIONS):
         if np.abs(gradient).max() <= tolerance:
             return Minimum(weights, hessian, inverse, True)
         if inverse is None or (age >= _PATIENCE and inverse.whole):
             hessian = problem.hessian(p)
-            inverse, pairs, age = Inverse(hessian, penalty, problem.classes), [], 0
+            inverse, pairs, age = Inverse(hessian, penalty, problem.classes, ridge), [], 0
         step = _direction(inverse, gradient.ravel(), pairs).reshape(weights.shape)
         found = _search(problem, weights, penalty, step, loss, float((gradient * step).sum()))
         if found is None:
-            if age == 0 or not inverse.whole:
+            if ridge > 1 or not (inverse.whole or pairs):
                 break
-            age = _PATIENCE
+            ridge *= _MORE_RIDGE if age == 0 else 1  # where the loss is nearly flat steps are too long
+            pairs, age = [], _PATIENCE
             continue
         moved, loss, slope, p = found
+        ridge = max(_RIDGE, ridge / _MORE_RIDGE) if age == 0 else ridge
         change, turn = (moved - weights).ravel(), (slope - gradient).ravel()
         weights, gradient, age = moved, slope, age + 1
         if (product := float(change @ turn)) > 1e-10 * np.linalg.norm(change) * np.linalg.norm(turn):

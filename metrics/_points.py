@@ -150,15 +150,14 @@ def random_state(rng: Any) -> np.random.RandomState:
     return np.random.RandomState(int(rng))
 
 
-def drawing(rng: Any) -> np.random.Generator:
-    """A generator for the points, in the modes where a metric's own draws are a `RandomState`'s.
-
-    It depends on the seed or state and leaves a state as it is.
-    """
-    if isinstance(rng, np.random.RandomState):
-        return np.random.default_rng(np.asarray(rng.get_state(legacy=False)["state"]["key"]))
-    random_state(rng)
-    return np.random.default_rng(int(rng))
+def check_float32(codes: Codes, field: str) -> None:
+    """That the codes are within the range of float32, in which boosted trees compute."""
+    if (large := np.abs(codes.astype(np.float64)) > np.finfo(np.float32).max).any():
+        row, column = first_place(large)
+        raise InputError(
+            f"{field} are {codes[row, column]} in column {column}, beyond float32, in which the trees "
+            "compute; expected magnitudes below 3.4e38"
+        )
 
 
 def generator(rng: Rng | np.random.RandomState) -> np.random.Generator:
@@ -175,10 +174,13 @@ def generator(rng: Rng | np.random.RandomState) -> np.random.Generator:
 
 
 def draw(
-    codes: Codes, factors: Factors, points: int | None, rng: np.random.Generator
+    codes: Codes, factors: Factors, points: int | None, rng: np.random.Generator, *, replace: bool = True
 ) -> tuple[Codes, Factors]:
-    """`points` rows drawn with replacement, as the published protocol does; all rows for None."""
-    if points is None:
+    """`points` rows drawn with replacement, as the published protocol does; all rows for None.
+
+    Without replacement there are at most as many as the table has.
+    """
+    if points is None or not (replace or points < len(codes)):
         return codes, factors
-    rows = rng.integers(len(codes), size=points)
+    rows = rng.integers(len(codes), size=points) if replace else rng.choice(len(codes), points, replace=False)
     return codes[rows], factors[rows]

@@ -18,6 +18,8 @@ def split(
     rng: np.random.Generator,
     train_points: int | None,
     test_points: int | None,
+    *,
+    disjoint: bool = False,
 ) -> tuple[Points, Points]:
     """Training and test points, each as (codes, factors), by the first rule that applies.
 
@@ -26,6 +28,9 @@ def split(
     2. Both numbers are given: `train_points`, then `test_points` rows of the table, drawn with
        replacement; a row can occur in both.
     3. A random two thirds of the table train, the rest test.
+
+    With `disjoint` no row is drawn twice: rule 2 parts the rows between training and test points, in the
+    proportion of the two numbers where the table has too few.
 
     Raises:
         InputError: the arrays or numbers cannot be used, a factor is constant in the training points,
@@ -46,13 +51,27 @@ def split(
         held_out = train
     else:
         train, held_out = _thirds(train, rng)
+    if disjoint and test is None and train_points is not None and test_points is not None:
+        train, held_out = _apart(train, train_points, test_points, rng)
+        train_points = test_points = None
     used, field = (len(train[0]), "the number of training rows")
     if train_points is not None:
         used, field = train_points, "train_points"
     _points.check_factors(train[1], used, field=field)
-    train = _points.draw(*train, train_points, rng)
+    train = _points.draw(*train, train_points, rng, replace=not disjoint)
     _points.check_factors(train[1], used, field=field)  # a rare class may not have been drawn
-    return train, _points.draw(*held_out, test_points, rng)
+    return train, _points.draw(*held_out, test_points, rng, replace=not disjoint)
+
+
+def _apart(table: Points, train: int, test: int, rng: np.random.Generator) -> tuple[Points, Points]:
+    """So many rows of each, none in both; fewer in the same proportion where there are too few."""
+    codes, factors = table
+    if len(codes) < 2:
+        raise InputError(f"codes have {len(codes)} rows; expected at least 2, one to train and one to test")
+    rows = rng.choice(len(codes), min(train + test, len(codes)), replace=False)
+    cut = min(max(1, len(rows) * train // (train + test)), len(rows) - 1)
+    first, last = rows[:cut], rows[cut:]
+    return (codes[first], factors[first]), (codes[last], factors[last])
 
 
 def _check_test(test: tuple[ArrayLike, ArrayLike], train: Points) -> Points:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from disentangle.errors import InputError
 from disentangle.find import Metric
-from disentangle.metrics import _points, _split
+from disentangle.metrics import _points, _reference, _split
 
 if TYPE_CHECKING:
     from disentangle.metrics._boosting import Boosted
@@ -122,15 +122,18 @@ def dci(
     (1.0, 1.0, 1.0)
     """
     _points.check_mode(mode, "dlib")
-    random = _points.generator(rng) if mode == "default" else _points.drawing(rng)
+    # Where all points are given, the reference's mode leaves a RandomState to the trees.
+    draws = mode == "default" or test is None or train_points is not None or test_points is not None
+    random = _reference.generator(rng, mode) if draws else np.random.default_rng(0)
     train, held_out = _split.split(codes, factors, test, random, train_points, test_points)
-    _check_range(train[0], "codes")
-    _check_range(held_out[0], "test codes")
+    _points.check_float32(train[0], "codes")
+    _points.check_float32(held_out[0], "test codes")
     threads = _points.check_count(threads, "threads")
+    place = _check_device(device)
     if mode == "dlib":
         fits = _reference_fits(train, held_out, _points.random_state(rng))
     else:
-        fits = _fits(train, held_out, int(random.integers(2**32)), threads, device)
+        fits = _fits(train, held_out, int(random.integers(2**32)), threads, place)
     importance = np.stack([fit[0] for fit in fits], axis=1)
     accuracy_train, accuracy_test = np.array([fit[1] for fit in fits]), np.array([fit[2] for fit in fits])
     disentanglement, completeness, per_code, per_factor = dci_from_importance(importance)
@@ -193,14 +196,13 @@ def _row_entropy(r: Floats) -> Floats:
     return np.asarray(-(p * np.log(p)).sum(axis=1) / np.log(r.shape[1]))
 
 
-def _check_range(codes: _points.Codes, field: str) -> None:
-    """scikit-learn's trees compute in float32."""
-    if (large := np.abs(codes.astype(np.float64)) > np.finfo(np.float32).max).any():
-        row, column = _points.first_place(large)
-        raise InputError(
-            f"{field} are {codes[row, column]} in column {column}, beyond float32, in which the trees "
-            "compute; expected magnitudes below 3.4e38"
-        )
+def _check_device(device: str) -> str:
+    """`device`, if it is there; torch is imported for any but the processor."""
+    if device == "cpu":
+        return device
+    from disentangle.train import choose_device
+
+    return str(choose_device(device))
 
 
 Fit = tuple[Floats, float, float]  # a factor's importances (D,), accuracy on training and on test points

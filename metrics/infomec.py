@@ -101,9 +101,9 @@ def infomec(
     golden cases by up to 0.011 for noise (0.000 in the default), 0.024 for ``shapes3d_dead`` (0.948) and
     0.054 for ``mini_noisycopies`` (0.659). InfoM and InfoC are the same but for the points.
 
-    Otherwise training and test points are chosen as in `disentangle.metrics.dci.dci`. A row that is drawn
-    several times is its own nearest neighbour and looks like information: draw far fewer rows than
-    the table has.
+    Otherwise training and test points are chosen as in `disentangle.metrics.dci.dci`, but no row is drawn
+    twice: it would be its own nearest neighbour, which looks like information. Where the table has
+    fewer rows than are asked for, all are used, in the same proportion.
 
     Args:
         codes: (N, D) real numbers; with discrete latents their values are only names.
@@ -137,7 +137,7 @@ def infomec(
     if mode == "paper":
         train = _training_points(codes, factors, random, train_points)
     else:
-        train, held_out = _split.split(codes, factors, test, random, train_points, test_points)
+        train, held_out = _split.split(codes, factors, test, random, train_points, test_points, disjoint=True)
     discrete = latents == "discrete"
     noise = random.standard_normal(len(train[0]))
     normalised = _normalised_information(train, discrete, noise)
@@ -170,7 +170,7 @@ def _training_points(
     points = None if points is None else _points.check_count(points, "train_points")
     used, field = (len(z), "the number of rows") if points is None else (points, "train_points")
     _points.check_factors(v, used, field=field)
-    z, v = _points.draw(z, v, points, rng)
+    z, v = _points.draw(z, v, points, rng, replace=False)
     _points.check_factors(v, used, field=field)
     return z, v
 

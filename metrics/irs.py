@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from disentangle.errors import InputError
 from disentangle.find import Metric
-from disentangle.metrics import _information, _points
+from disentangle.metrics import _information, _points, _reference
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
@@ -117,8 +117,8 @@ def irs(
     share = _check_quantile(quantile)
     used, field = (len(z), "the number of rows") if points is None else (points, "points")
     _points.check_factors(v, used, field=field)
-    seeded: Any = _points.drawing if dlib else _points.generator
-    z, v = _points.draw(z, v, points, seeded(rng))
+    random = _reference.generator(rng, mode)
+    z, v = _points.draw(z, v, points, random)
     _points.check_factors(v, used, field=field)
     if not dlib:
         return _score(z.astype(np.float64, order="C"), v, share, exact=True)

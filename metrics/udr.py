@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from disentangle.errors import InputError
 from disentangle.find import Metric
-from disentangle.metrics import _points, _scale
+from disentangle.metrics import _points, _reference, _scale
 
 Floats = NDArray[np.float64]
 
@@ -191,7 +191,7 @@ def _check_kl(kl: Any, tables: list[_points.Codes]) -> list[Floats]:
 
 def _draw(tables: list[_points.Codes], points: int | None, rng: Any, dlib: bool) -> list[_points.Codes]:
     """The same rows of every table."""
-    generator = _points.drawing(rng) if dlib else _points.generator(rng)
+    generator = _reference.generator(rng, "dlib" if dlib else "default")
     if points is None:
         return tables
     rows = generator.integers(len(tables[0]), size=_points.check_count(points, "points", least=2))

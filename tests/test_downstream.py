@@ -150,7 +150,7 @@ def test_a_factor_constant_in_the_sample_is_predicted_as_that_constant() -> None
     factors = np.append(np.zeros(999, dtype=int), 4)[:, None]
     codes = np.arange(1000.0)[:, None]
     for classifier in ("logistic", "boosting"):
-        result = downstream(codes, factors, sizes=(5,), test_points=None, classifier=classifier)
+        result = downstream(codes, factors, test=(codes, factors), sizes=(5,), classifier=classifier)
         assert float(result) == 0.999
 
 
@@ -214,4 +214,10 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 
 def test_trees_refuse_what_float32_cannot_hold() -> None:
     with pytest.raises(InputError, match=r"^codes are 1e\+39 in column 2, beyond float32"):
-        downstream(GRID * 1e39, GRID, classifier="boosting")
+        downstream(GRID * 1e39, GRID, test_points=50, classifier="boosting")
+
+
+def test_a_table_of_ones_own_is_not_tested_on_training_rows() -> None:
+    rng = np.random.default_rng(0)
+    codes, factors = rng.normal(size=(300, 4)), rng.integers(10, size=(300, 1))
+    assert float(downstream(codes, factors, sizes=(10, 2000), classifier="boosting")) < 0.3  # chance is 0.1

@@ -205,9 +205,15 @@ def test_seed_and_points() -> None:
     first, again = (infomec(SPREAD, GRID, rng=5, train_points=300, test_points=100) for _ in range(2))
     np.testing.assert_array_equal(first.normalised, again.normalised)
     rng = np.random.default_rng(5)
-    rows, held_out = rng.integers(1200, size=300), rng.integers(1200, size=100)
+    rows, held_out = np.split(rng.choice(1200, 400, replace=False), [300])  # none twice
     same = infomec(SPREAD[rows], GRID[rows], test=(SPREAD[held_out], GRID[held_out]), rng=rng)
     assert same.scores() == first.scores()
+    # Asked for more rows than there are, it takes each once, in the same proportion.
+    most = infomec(SPREAD[:400], GRID[:400], rng=5, train_points=3000, test_points=1000)
+    rng = np.random.default_rng(5)
+    rows, held_out = np.split(rng.choice(400, 400, replace=False), [300])
+    same = infomec(SPREAD[rows], GRID[rows], test=(SPREAD[held_out], GRID[held_out]), rng=rng)
+    assert same.scores() == most.scores()
     paper = infomec(SPREAD, GRID, rng=5, train_points=300, mode="paper")
     np.testing.assert_array_equal(paper.normalised[0, :1].round(1), first.normalised[0, :1].round(1))
     legacy = [infomec(SPREAD, GRID, rng=np.random.RandomState(1), mode="paper").infom for _ in range(2)]

@@ -357,6 +357,23 @@ def test_drawn_points_and_the_whole_table_agree(name: str) -> None:
     assert float(drawn) == pytest.approx(float(whole), abs=tolerance)
 
 
+@pytest.mark.parametrize("name", [n for n, law in LAWS.items() if not isinstance(law.drawn, str)])
+def test_other_seeds_draw_other_points(name: str) -> None:
+    codes = REPRESENTATIONS["rotated"] + 0.1 * REPRESENTATIONS["noise"][:, :2]
+    options = {**LAWS[name].options, **LAWS[name].drawn[0]}
+    for mode in ("default", *get("metric", name).modes):
+        chosen = options if mode == "default" else {**options, "mode": mode}
+        found = [get("metric", name).function(codes, FACTORS, rng=r, **chosen).scores() for r in (0, 0, 1)]
+        assert found[0] == found[1]
+        assert found[0] != found[2]
+        if mode != "default":  # a state goes on, so the same one draws other points the next time
+            state = np.random.RandomState(3)
+            first, second = (
+                get("metric", name).function(codes, FACTORS, rng=state, **chosen).scores() for _ in range(2)
+            )
+            assert first != second
+
+
 @pytest.mark.parametrize(("name", "mode"), [(n, m) for n in OF_CODES for m in get("metric", n).modes])
 def test_every_mode_gives_scores_and_has_an_id(name: str, mode: str) -> None:
     grid = np.indices((5, 6, 4)).reshape(3, -1).T

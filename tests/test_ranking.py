@@ -41,8 +41,9 @@ def runs(toy: FactorData, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def test_ranking_is_udr_of_means_and_kl(runs: dict[str, Path], toy: FactorData) -> None:
-    models, result = rank([runs["vae0"], runs["vae1"]], rows=len(toy), device="cpu")
+    models, result, named = rank([runs["vae0"], runs["vae1"]], rows=len(toy), device="cpu")
     assert [model.run.seed for model in models] == [0, 1]
+    assert named == "udr@1[rows=192]"
     means, kls = [], []
     for model in models:
         with torch.no_grad():
@@ -56,7 +57,7 @@ def test_ranking_is_udr_of_means_and_kl(runs: dict[str, Path], toy: FactorData) 
 
 
 def test_every_method_with_a_posterior_can_be_ranked(runs: dict[str, Path]) -> None:
-    _, result = rank([runs["ada_gvae0"], runs["ada_gvae1"]], rows=50, correlation="spearman", device="cpu")
+    _, result, _ = rank([runs["ada_gvae0"], runs["ada_gvae1"]], rows=50, correlation="spearman", device="cpu")
     assert np.isfinite(result.model_scores).all()
 
 
@@ -75,6 +76,6 @@ def test_the_command(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) 
     command = ["udr", str(runs["vae0"]), str(runs["vae1"]), "--rows", "50", "--device", "cpu"]
     app(command, result_action="return_value")
     printed = capsys.readouterr().out
-    assert "UDR (lasso) of vae" in printed
+    assert "UDR of vae, udr@1[rows=50]" in printed
     assert str(runs["vae0"]) in printed
     assert "seed 1" in printed

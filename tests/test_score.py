@@ -1,6 +1,7 @@
 """Scoring arrays and files: ids, streams, encoding, and codes from elsewhere."""
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,9 +164,34 @@ def test_a_metric_of_several_models_cannot_score_one():
     assert "udr" not in find.metrics_of_codes()
 
 
-def test_threads_and_device_reach_the_metric_and_stay_out_of_its_id():
-    one, two = (score(CODES, GRID, [DCI], threads=n) for n in (1, 2))
-    assert [s.value for s in one] == [s.value for s in two]
-    assert one[0].id == two[0].id == metric_id(DCI)
+def test_threads_and_device_reach_the_metric_and_stay_out_of_its_id(monkeypatch):
+    seen = []
+    metric = find.get("metric", "dci")
+
+    def record(codes, factors, *, rng=0, train_points: int, test_points: int, threads=1, device="cpu"):
+        seen.append((threads, device))
+        return metric.function(codes, factors, rng=rng, train_points=train_points, test_points=test_points)
+
+    other = replace(metric, function=record)
+    monkeypatch.setattr(find, "get", lambda kind, name: other)
+    [on_cpu, *_] = score(CODES, GRID, [DCI], threads=2)
+    [on_gpu, *_] = score(CODES, GRID, [DCI], device="cuda:1")
+    monkeypatch.undo()
+    assert seen == [(2, "cpu"), (1, "cuda:1")]
+    assert on_cpu.id == metric_id(DCI)
+    assert on_gpu.id == metric_id(DCI) + "[device=cuda:1]"
+    with pytest.raises(InputError, match="unknown device 'gpu'; expected auto, cpu, cuda"):
+        score(CODES, GRID, [DCI], device="gpu")
     with pytest.raises(InputError, match="unknown option of metric dci 'threads'"):
         score(CODES, GRID, [{**DCI, "threads": 2}])
+
+
+def test_ids_of_own_tables_spell_out_what_was_drawn():
+    drawn = {"name": "mig", "points": 10_000}
+    assert metric_id("mig", n=600) == "mig@1[n=600]"
+    assert metric_id(drawn, n=600) == "mig@1[n=600,points=10000]"
+    assert metric_id({"name": "downstream", "sizes": [10, 100, 1000, 10_000]}) == "downstream@1"
+    assert metric_id({"name": "irs", "quantile": 1}) == metric_id({"name": "irs", "quantile": 1.0})
+    assert metric_id("sap@dlib") == metric_id({"name": "sap", "mode": "dlib"}) == "sap@dlib"
+    with pytest.raises(InputError, match="mode"):
+        parse_metric("sap@dlibb")
