@@ -359,7 +359,7 @@ def test_drawn_points_and_the_whole_table_agree(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n, law in LAWS.items() if not isinstance(law.drawn, str)])
 def test_other_seeds_draw_other_points(name: str) -> None:
-    codes = REPRESENTATIONS["rotated"] + 0.1 * REPRESENTATIONS["noise"][:, :2]
+    codes = REPRESENTATIONS["noise"]  # of which every sample scores differently
     options = {**LAWS[name].options, **LAWS[name].drawn[0]}
     for mode in ("default", *get("metric", name).modes):
         chosen = options if mode == "default" else {**options, "mode": mode}
