@@ -184,3 +184,29 @@ def draw(
         return codes, factors
     rows = rng.integers(len(codes), size=points) if replace else rng.choice(len(codes), points, replace=False)
     return codes[rows], factors[rows]
+
+
+def sample(
+    codes: Codes,
+    factors: Factors,
+    points: int | None,
+    rng: np.random.Generator,
+    *,
+    bins: int = 0,
+    field: str = "points",
+    replace: bool = True,
+) -> tuple[Codes, Factors]:
+    """`draw`, with the checks that the points suffice: for the bins, and to show every class.
+
+    Raises:
+        InputError: `points` (called `field`) is no whole number, there are fewer of them than bins or
+            than classes of a factor, or a factor is constant.
+    """
+    points = None if points is None else check_count(points, field)
+    used, named = (len(codes), "the number of rows") if points is None else (points, field)
+    if used < bins:
+        raise InputError(f"{named} is {used}, fewer than the {bins} bins; expected at least {bins}")
+    check_factors(factors, used, field=named)
+    codes, factors = draw(codes, factors, points, rng, replace=replace)
+    check_factors(factors, used, field=named)  # a rare class may not have been drawn
+    return codes, factors

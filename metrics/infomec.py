@@ -135,7 +135,8 @@ def infomec(
         raise InputError(f"latents is {latents!r}; expected 'continuous' or 'discrete'")
     random = _reference.generator(rng, mode)
     if mode == "paper":
-        train = _training_points(codes, factors, random, train_points)
+        table = _points.check(codes, factors)
+        train = _points.sample(*table, train_points, random, field="train_points", replace=False)
     else:
         train, held_out = _split.split(codes, factors, test, random, train_points, test_points, disjoint=True)
     discrete = latents == "discrete"
@@ -161,18 +162,6 @@ def infomec(
         explicitness=explicit,
         converged=converged,
     )
-
-
-def _training_points(
-    codes: ArrayLike, factors: ArrayLike, rng: np.random.Generator, points: int | None
-) -> _split.Points:
-    z, v = _points.check(codes, factors)
-    points = None if points is None else _points.check_count(points, "train_points")
-    used, field = (len(z), "the number of rows") if points is None else (points, "train_points")
-    _points.check_factors(v, used, field=field)
-    z, v = _points.draw(z, v, points, rng, replace=False)
-    _points.check_factors(v, used, field=field)
-    return z, v
 
 
 def _normalised_information(points: _split.Points, discrete: bool, noise: Floats) -> Floats:

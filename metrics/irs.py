@@ -113,13 +113,9 @@ def irs(
     """
     dlib = _points.check_mode(mode, "dlib") == "dlib"
     z, v = _points.check(codes, factors)
-    points = None if points is None else _points.check_count(points, "points")
     share = _check_quantile(quantile)
-    used, field = (len(z), "the number of rows") if points is None else (points, "points")
-    _points.check_factors(v, used, field=field)
     random = _reference.generator(rng, mode)
-    z, v = _points.draw(z, v, points, random)
-    _points.check_factors(v, used, field=field)
+    z, v = _points.sample(z, v, points, random)
     if not dlib:
         return _score(z.astype(np.float64, order="C"), v, share, exact=True)
     z = z if z.dtype == np.float32 else z.astype(np.float64)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from disentangle.errors import InputError
 from disentangle.find import Metric
 from disentangle.metrics import _information, _points
 
@@ -81,13 +80,7 @@ def mig(
     """
     z, v = _points.check(codes, factors)
     bins = _points.check_count(bins, "bins")
-    points = None if points is None else _points.check_count(points, "points")
-    used, field = (len(z), "the number of rows") if points is None else (points, "points")
-    if used < bins:
-        raise InputError(f"{field} is {used}, fewer than the {bins} bins; expected at least {bins}")
-    _points.check_factors(v, used, field=field)
-    z, v = _points.draw(z, v, points, _points.generator(rng))
-    _points.check_factors(v, used, field=field)
+    z, v = _points.sample(z, v, points, _points.generator(rng), bins=bins)
 
     information = _information.mutual_information(_information.discretize(z, bins), v)
     entropy = _information.entropy(v)

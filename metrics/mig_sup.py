@@ -95,15 +95,9 @@ def mig_sup(
     """
     z, v = _points.check(codes, factors)
     bins = _points.check_count(bins, "bins")
-    points = None if points is None else _points.check_count(points, "points")
     if not isinstance(least_variance, int | float) or not 0 <= least_variance < np.inf:
         raise InputError(f"least_variance is {least_variance!r}; expected a number of at least 0")
-    used, field = (len(z), "the number of rows") if points is None else (points, "points")
-    if used < bins:
-        raise InputError(f"{field} is {used}, fewer than the {bins} bins; expected at least {bins}")
-    _points.check_factors(v, used, field=field)
-    z, v = _points.draw(z, v, points, _points.generator(rng))
-    _points.check_factors(v, used, field=field)
+    z, v = _points.sample(z, v, points, _points.generator(rng), bins=bins)
 
     information = _information.mutual_information(_information.discretize(z, bins), v)
     entropy = _information.entropy(v)

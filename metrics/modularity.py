@@ -103,13 +103,7 @@ def modularity(
     random = _reference.generator(rng, mode)
     z, v = _points.check(codes, factors)
     bins = _points.check_count(bins, "bins")
-    points = None if points is None else _points.check_count(points, "points")
-    used, field = (len(z), "the number of rows") if points is None else (points, "points")
-    if used < bins:
-        raise InputError(f"{field} is {used}, fewer than the {bins} bins; expected at least {bins}")
-    _points.check_factors(v, used, field=field)
-    z, v = _points.draw(z, v, points, random)
-    _points.check_factors(v, used, field=field)
+    z, v = _points.sample(z, v, points, random, bins=bins)
 
     discretized = _information.discretize(z, bins)
     if mode == "default":

@@ -116,14 +116,8 @@ def unsupervised(
     """
     z, v = _points.check(codes, factors)
     bins = _points.check_count(bins, "bins")
-    points = None if points is None else _points.check_count(points, "points")
-    used, field = (len(z), "the number of rows") if points is None else (points, "points")
-    if used < bins:
-        raise InputError(f"{field} is {used}, fewer than the {bins} bins; expected at least {bins}")
-    _points.check_factors(v, used, field=field)
     _check_magnitude(z)
-    z, v = _points.draw(z, v, points, _points.generator(rng))
-    _points.check_factors(v, used, field=field)
+    z, v = _points.sample(z, v, points, _points.generator(rng), bins=bins)
 
     active, total_correlation, dependencies, distance, norm = _gaussian(z.astype(np.float64, order="C"))
     binned = _information.discretize(z, bins)
