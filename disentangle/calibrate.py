@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import msgspec
 import numpy as np
 
+from disentangle.build import build_model
 from disentangle.draws import generator
 from disentangle.encode import encode
 from disentangle.run import FORMAT, Run
-from disentangle.train import build_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,41 +21,61 @@ class Damaged(Exception):
     """A checkpoint that cannot be read; it has been set aside."""
 
 
-def save(folder: Path, step: int, seconds: float, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Write a checkpoint whole. It holds tensors and numbers only, so that it loads without unpickling."""
-    state = {
-        "step": step,
-        "milliseconds": int(seconds * 1000),
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds beside the parameters: without arguments, of a run that has not begun.
+
+    Attributes:
+        step: the steps done.
+        seconds: the time that they took.
+        stack: how many runs trained as one.
+        optimiser: Adam's state, tensors on the CPU.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    stack: int = 1
+    optimiser: dict[str, Any] | None = None
+
+
+def save(folder: Path, step: int, seconds: float, stack: int, state: dict[str, Any]) -> None:
+    """Write a checkpoint whole. It holds tensors and numbers only, so that it loads without unpickling.
+
+    Args:
+        folder: the run's.
+        step: the steps done.
+        seconds: the time that they took.
+        stack: how many runs train as one.
+        state: ``{"model": ..., "optimiser": ...}``, the state dicts.
+    """
+    content = {"step": step, "milliseconds": int(seconds * 1000), "stack": stack, **state}
     for stale in folder.glob("codes*.npy"):  # of a model that this one replaces
         stale.unlink()
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(content, buffer)
     write_bytes(folder / CHECKPOINT, buffer.getvalue())
 
 
-def restore(
-    folder: Path, device: torch.device, model: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """Load a checkpoint into the model and the optimiser.
-
-    Returns:
-        The steps done and the seconds they took; ``(0, 0.0)`` where there is no checkpoint.
+def restore(folder: Path, model: nn.Module) -> Saved | None:
+    """Load a checkpoint into a model on the CPU; None where there is none.
 
     Raises:
-        Damaged: it cannot be read; it now ends in ``.damaged``, and model and optimiser may be half
-            loaded.
+        Damaged: it cannot be read, or is of another model; it now ends in ``.damaged``, and the model may
+            be half loaded.
     """
     path = folder / CHECKPOINT
     if not path.exists():
-        return 0, 0.0
+        return None
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"]), state["milliseconds"] / 1000
+        moments = state["optimiser"]["state"]
+        for index, parameter in enumerate(model.parameters()):
+            for name in ("exp_avg", "exp_avg_sq"):
+                if moments[index][name].shape != parameter.shape:
+                    raise ValueError(f"{name} {index} is {tuple(moments[index][name].shape)}")
+        seconds = state["milliseconds"] / 1000
+        return Saved(int(state["step"]), seconds, int(state.get("stack", 1)), state["optimiser"])
     except (MemoryError, PermissionError, torch.OutOfMemoryError):
         raise  # the file may be whole
     except Exception as error:  # any damage shows as some exception of torch, zipfile or ours

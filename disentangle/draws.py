@@ -28,3 +28,25 @@ def generator(seed: int, purpose: str, step: int = 0, part: int = 0) -> np.rando
     # The counter's lowest word runs while numbers are drawn: 2**64 blocks a step never overlap.
     counter = [0, step, part, PURPOSES[purpose]]
     return np.random.Generator(np.random.Philox(key=seed, counter=counter))
+
+
+class Stream:
+    """The same numbers as `generator`, for one who wants those of many steps in turn.
+
+    Setting a counter costs a tenth of building a generator. The generator that `at` returns is the same
+    each time: use its numbers up before the next call.
+
+    >>> bool(Stream(3).at("batch", 7).random() == generator(3, "batch", step=7).random())
+    True
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._bits = np.random.Philox(key=seed)
+        self._generator = np.random.Generator(self._bits)
+        self._fresh = self._bits.state
+
+    def at(self, purpose: str, step: int = 0, part: int = 0) -> np.random.Generator:
+        """The generator of a step; see `generator`."""
+        self._fresh["state"]["counter"][:] = 0, step, part, PURPOSES[purpose]
+        self._bits.state = self._fresh  # copied, with an empty buffer
+        return self._generator

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from disentangle.convolutions import Conv2d, ConvTranspose2d
 from disentangle.errors import InputError
 
 FEATURES = 256  # what the encoder returns; the posterior's two linear heads read it
@@ -18,17 +19,17 @@ def encoder(channels: int = 1) -> nn.Sequential:
     With the heads of `VAE` for 10 latents it has 309,204 parameters at one channel, as the reference.
     """
     return nn.Sequential(
-        nn.Conv2d(channels, 32, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 32, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 2, stride=2),
-        nn.ReLU(),
-        nn.Conv2d(64, 64, 2, stride=2),
-        nn.ReLU(),
+        Conv2d(channels, 32, 4, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        Conv2d(32, 32, 4, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        Conv2d(32, 64, 2, stride=2),
+        nn.ReLU(inplace=True),
+        Conv2d(64, 64, 2, stride=2),
+        nn.ReLU(inplace=True),
         nn.Flatten(),
         nn.Linear(64 * 4 * 4, FEATURES),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -39,17 +40,17 @@ def decoder(channels: int = 1, latents: int = 10) -> nn.Sequential:
     """
     return nn.Sequential(
         nn.Linear(latents, 256),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Linear(256, 64 * 4 * 4),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Unflatten(1, (64, 4, 4)),
-        nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1),
+        ConvTranspose2d(64, 64, 4, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(64, 32, 4, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(32, 32, 4, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(32, channels, 4, stride=2, padding=1),
     )
 
 

@@ -72,18 +72,36 @@ def sample_pairs(
     if rule not in get_args(Rule):
         raise unknown("pair rule", str(rule), get_args(Rule))
     check_k(sizes, k, rule)
-    rng = np.random.default_rng(rng)
+    return assemble(sizes, draw(sizes, n, k, rule, np.random.default_rng(rng)), rule)
+
+
+Drawn = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.float64]", "NDArray[np.int64]"]
+
+
+def draw(sizes: Sequence[int], n: int, k: int | str, rule: Rule, rng: np.random.Generator) -> Drawn:
+    """All that is random in ``n`` pairs: x1, the counts ``(n,)``, the factors' keys and the new values.
+
+    The trainer draws step by step and calls `assemble` once for many steps.
+    """
     limits = np.asarray(sizes)
     first = rng.integers(0, limits, (n, len(limits)))
     counts = _counts(len(limits), n, k, rule, rng)
-    # A random order of the factors per pair; under "paper" those with a single value come last.
-    keys = rng.random((n, len(limits))) + (limits == 1 if rule == "paper" else 0)
-    order = keys.argsort(axis=1)
-    redrawn = order.argsort(axis=1) < counts[:, None]
+    keys = rng.random((n, len(limits)))
     if rule == "paper":  # a step of 1..size-1 around the circle of values never ends where it began
-        other = (first + rng.integers(1, np.maximum(limits, 2), first.shape)) % limits
+        other = rng.integers(1, np.maximum(limits, 2), first.shape)
     else:
         other = rng.integers(0, limits, first.shape)
+    return first, counts, keys, other
+
+
+def assemble(sizes: Sequence[int], drawn: Drawn, rule: Rule) -> Pairs:
+    """The pairs that `draw` drew."""
+    limits, (first, counts, keys, other) = np.asarray(sizes), drawn
+    # A random order of the factors per pair; under "paper" those with a single value come last.
+    order = (keys + (limits == 1 if rule == "paper" else 0)).argsort(axis=1)
+    redrawn = order.argsort(axis=1) < counts[:, None]
+    if rule == "paper":
+        other = (first + other) % limits
     label = np.take_along_axis(order, counts[:, None] - 1, axis=1)[:, 0]
     return Pairs(first, np.where(redrawn, other, first), redrawn, label)
 

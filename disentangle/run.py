@@ -29,6 +29,8 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         batch: images, or pairs, per step.
         lr: Adam's learning rate.
         latents: dimensions of the code.
+        precision: the arithmetic of training, ``"fp32"``, ``"tf32"`` or ``"bf16"``; see
+            `disentangle.precision`.
 
     >>> run = Run(method="beta_vae", dataset="dsprites", source="drawn", hyper={"beta": 4}, seed=0, steps=10)
     >>> run.key() == run.complete().key()
@@ -46,6 +48,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     batch: Annotated[int, msgspec.Meta(ge=1)] = 64
     lr: Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)] = 1e-4
     latents: Annotated[int, msgspec.Meta(ge=1)] = 10
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
 
     def settings(self) -> Any:
         """The method's checked hyperparameters.
@@ -69,6 +72,8 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def key(self) -> str:
         """A hash of everything above, the run's name: 16 hexadecimal digits."""
         content = {"format": FORMAT, **msgspec.to_builtins(self.complete())}
+        if self.precision == "fp32":  # as it was before there was a choice
+            del content["precision"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

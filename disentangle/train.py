@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
-from disentangle import find, nets
-from disentangle.checkpoint import Damaged, is_finished, log, read_log, restore, rewind_log, save
-from disentangle.data import FactorData, draw_factors
-from disentangle.draws import generator
+from disentangle import find
+from disentangle.build import build_model, check
+from disentangle.checkpoint import Damaged, Saved, is_finished, log, read_log, restore, rewind_log, save
+from disentangle.data import FactorData
 from disentangle.errors import InputError
 from disentangle.files import write_bytes
-from disentangle.pairs import check_k, sample_pairs
+from disentangle.precision import check_precision
 from disentangle.run import Run
+from disentangle.stack import SPAN, Stack, alike
 
-LOG_EVERY = 50  # steps between reads of the loss, which on a GPU are host synchronisations
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHARE = 0.8  # of the free GPU memory that a stack may be planned for
+EVERY = {"cpu": 1000}  # steps between checkpoints
+EVERY_ELSEWHERE = 20_000  # a stack does a thousand steps in seconds, and writes a file per run
 
 
 @dataclass
@@ -37,7 +43,9 @@ class Trained:
         status: ``"done"`` or ``"diverged"``.
         step: the steps done; for a diverged run the first step whose loss was not finite.
         values: the objective and its diagnostics at the last step read, or at the diverged one.
-        seconds: wall-clock training time of this process; a resumed run counts its earlier parts too.
+        seconds: wall-clock training time, that of earlier parts of a resumed run too; of a stack, this
+            run's share (the time over the number of runs).
+        stack: how many runs trained as one, most recently.
     """
 
     run: Run
@@ -46,6 +54,7 @@ class Trained:
     step: int
     values: dict[str, float]
     seconds: float
+    stack: int = 1
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -65,52 +74,40 @@ def choose_device(device: str = "auto") -> torch.device:
     return torch.device(device)
 
 
-def build_model(run: Run, data: FactorData) -> nn.Module:
-    """The run's model with its initial weights, which depend on the seed alone.
-
-    Raises:
-        InputError: the papers' networks do not take these images, or the settings do not fit the data.
-    """
-    method, settings = find.get("method", run.method), run.settings()
-    channels, *side = data.image_shape
-    if side != [nets.SIDE, nets.SIDE]:
-        raise InputError(f"{data.name}: images must be {nets.SIDE}x{nets.SIDE}, got {side[0]}x{side[1]}")
-    if method.pairs:
-        check_k(data.sizes, settings.k, settings.pairs)
-    with torch.random.fork_rng(devices=[]):  # lazy layers draw values that are overwritten at once
-        model = method.build(
-            nets.encoder(channels), nets.decoder(channels, run.latents), run.latents, settings
-        )
-        method.represent(model, torch.zeros(1, *data.image_shape))
-    nets.initialise(model, generator(run.seed, "init"))
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
 def train(
     runs: Iterable[Run],
     data: FactorData | None = None,
     folder: str | Path | None = None,
     *,
     device: str = "auto",
-    checkpoint_every: int = 1000,
+    stack: int | None = None,
+    checkpoint_every: int | None = None,
     progress: bool = True,
 ) -> list[Trained]:
-    """Train runs, one after the other, and return them in order.
+    """Train runs and return them in order.
 
     Every random number of a step comes from the run's seed and the step's number, so neither the
-    device, the order of the runs nor an interruption changes them. With a ``folder`` each run keeps
-    a checkpoint and a log in ``folder/<key>/`` and goes on from there when it is trained again.
+    device, the order of the runs, the stack nor an interruption changes what is drawn. With a ``folder``
+    each run keeps a checkpoint and a log in ``folder/<key>/`` and goes on from there when it is trained
+    again, alone or in any stack.
+
+    On a GPU runs that differ only in seed and float hyperparameters train together, as many as its free
+    memory holds; where it runs out, the stack is halved and goes on from the checkpoints. On a CPU they
+    train one after the other, which is faster there. A stack computes what its runs compute alone, but
+    for rounding, which training amplifies as it does between two kinds of processor.
 
     Args:
         runs: what to train.
         data: the images; loaded by the run's data set name and source where not given.
         folder: where checkpoints and logs go; nothing is kept without it.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        checkpoint_every: steps between checkpoints.
+        stack: how many runs train as one at most; 1 on a CPU and what fits on a GPU if left out.
+        checkpoint_every: steps between checkpoints; 1,000 on a CPU and 20,000 on a GPU if left out.
         progress: show a progress bar where the output is a terminal.
 
     Raises:
-        InputError: a run's settings cannot be used, or the data are not those that it names.
+        InputError: a run's settings cannot be used, the data are not those that it names, or a single
+            run does not fit in the GPU's memory.
 
     >>> from disentangle.data import FactorData
     >>> from disentangle.images import Pixels
@@ -121,21 +118,78 @@ def train(
     >>> trained.status, trained.step, sorted(trained.values)
     ('done', 2, ['elbo', 'kl_divergence', 'log_likelihood', 'objective'])
     """
-    target = choose_device(device)
-    trained = []
-    for run in [run.complete() for run in runs]:
-        run_data = load(run) if data is None else _matching(run, data)
-        place = None if folder is None else Path(folder) / run.key()
-        training = _Training(run, run_data.to(target), target, place)  # refuses what cannot be trained
-        if place is not None:
-            place.mkdir(parents=True, exist_ok=True)
-            write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
-        trained.append(training.go(checkpoint_every, progress))
-    return trained
+    target, asked = choose_device(device), [run.complete() for run in runs]
+    if stack is not None and stack < 1:
+        raise InputError(f"stack must be 1 or more, got {stack}")
+    done: dict[str, Trained] = {}
+    for group in _groups(asked):
+        run_data = (load(group[0]) if data is None else _matching(group, data)).to(target)
+        for run in group:
+            check(run, run_data)
+            check_precision(run.precision, target)
+        every = checkpoint_every or EVERY.get(target.type, EVERY_ELSEWHERE)
+        job = _Job(run_data, target, None if folder is None else Path(folder), every, progress)
+        size = stack or (1 if target.type == "cpu" else fitting(group, run_data, target))
+        done |= {trained.run.key(): trained for trained in _halving(job, group, size)}
+    return [done[run.key()] for run in asked]
 
 
-def _matching(run: Run, data: FactorData) -> FactorData:
-    """The data, if they are those that the run's key and rows name."""
+def _groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs, each once, with those together that may train as one."""
+    groups: dict[Any, dict[str, Run]] = {}
+    for run in runs:
+        groups.setdefault(alike(run), {})[run.key()] = run
+    return [list(group.values()) for group in groups.values()]
+
+
+def _halving(job: _Job, runs: list[Run], size: int) -> Iterator[Trained]:
+    """Train alike runs in stacks of a size, halved whenever the memory runs out."""
+    while runs:
+        now = runs[:size]
+        try:
+            trained = job.train(now)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise InputError(
+                    f"{job.device} has too little free memory for one run of {now[0].label()!r} with batches "
+                    f"of {now[0].batch}; free some, or train on --device cpu"
+                ) from None
+            size = max(1, len(now) // 2)
+            tqdm.write(f"{job.device}: out of memory with {len(now)} runs at once; going on with {size}")
+        else:
+            yield from trained
+            runs = runs[size:]
+            continue
+        if job.device.type == "cuda":  # not in the handler, which keeps the failed step's tensors alive
+            torch.cuda.empty_cache()
+
+
+def fitting(runs: Sequence[Run], data: FactorData, device: torch.device) -> int:
+    """How many of these alike runs to train as one on a GPU, from one measured step of a single run."""
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    try:
+        Stack(runs[:1], data, device, form="matmul", graph=False).advance(1)
+    except torch.OutOfMemoryError:
+        return 1  # training it alone takes less than this form, or tells
+    return stack_size(free, torch.cuda.max_memory_allocated(device) - before, len(runs))
+
+
+def stack_size(free: int, each: int, runs: int) -> int:
+    """The size of stacks, all nearly equal, that need at most `SHARE` of the free bytes.
+
+    >>> stack_size(free=80_000, each=400, runs=300), stack_size(free=100, each=400, runs=300)
+    (150, 1)
+    """
+    most = max(1, min(runs, int(SHARE * free / max(1, each))))
+    return math.ceil(runs / math.ceil(runs / most))
+
+
+def _matching(runs: Sequence[Run], data: FactorData) -> FactorData:
+    """The data, if they are those that the runs' keys and rows name."""
+    run = runs[0]
     if (data.name, data.source) != (run.dataset, run.source):
         raise InputError(
             f"run {run.label()!r} is for {run.dataset} ({run.source}), got {data.name} ({data.source})"
@@ -164,12 +218,13 @@ def load_trained(folder: str | Path, device: str = "auto") -> tuple[Trained, Fac
     if not is_finished(folder, run.steps):
         raise InputError(f"{folder}: {_how_far(folder, run.steps)}")
     data = load(run).to(choose_device(device))
-    training = _Training(run, data, data.device, None)
+    model = build_model(run, data)
     try:
-        _, seconds = restore(folder, data.device, training.model, training.optimiser)
+        saved = restore(folder, model) or Saved()
     except Damaged as damaged:
         raise InputError(f"{damaged}; train the run again") from None
-    return Trained(run, training.model.eval(), "done", run.steps, {}, seconds), data
+    model = model.to(data.device).eval()
+    return Trained(run, model, "done", run.steps, {}, saved.seconds, saved.stack), data
 
 
 def _how_far(folder: Path, steps: int) -> str:
@@ -180,114 +235,128 @@ def _how_far(folder: Path, steps: int) -> str:
     return f"the run stopped at step {step} of {steps}; train it again to finish it"
 
 
-def batch_factors(run: Run, sizes: Sequence[int], step: int) -> tuple[np.ndarray, ...]:
-    """The factors ``(batch, F)`` of the images of a step: one array, or two for pairs."""
-    rng = generator(run.seed, "batch", step)
-    method, settings = find.get("method", run.method), run.settings()
-    if not method.pairs:
-        return (draw_factors(sizes, run.batch, rng),)
-    pairs = sample_pairs(sizes, run.batch, settings.k, settings.pairs, rng)
-    return pairs.first, pairs.second
-
-
 @dataclass
-class _Training:
-    """One run while it trains."""
+class _Member:
+    """One run of a stack: where it is."""
 
     run: Run
-    data: FactorData
-    device: torch.device
     folder: Path | None
+    model: nn.Module
+    saved: Saved
     seconds: float = 0.0
     values: dict[str, float] = field(default_factory=dict)
-    recent: list[tuple[int, dict[str, Tensor]]] = field(default_factory=list)
+    diverged: int | None = None
 
-    def __post_init__(self) -> None:
-        self.method = find.get("method", self.run.method)
-        self.settings = self.run.settings()
-        self.model = build_model(self.run, self.data).to(self.device).train()
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.run.lr, eps=1e-8, fused=True)
-
-    def go(self, checkpoint_every: int, progress: bool) -> Trained:
-        start = self._resume()
-        before, began, diverged = self.seconds, time.perf_counter(), None
-        with self._bar(start, progress) as bar:
-            for step in range(start, self.run.steps):
-                self._step(step)
-                bar.update()
-                last = step + 1 == self.run.steps
-                if not last and (step + 1) % LOG_EVERY and (step + 1) % checkpoint_every:
-                    continue
-                self.seconds = before + time.perf_counter() - began
-                diverged = self._flush()
-                bar.set_postfix_str(self._in_short())
-                if diverged is not None:
-                    break
-                if last or (step + 1) % checkpoint_every == 0:
-                    self._save(step + 1)
-        status, done = ("done", self.run.steps) if diverged is None else ("diverged", diverged)
-        return Trained(self.run, self.model.eval(), status, done, self.values, self.seconds)
-
-    def _bar(self, start: int, progress: bool) -> Any:
-        return tqdm(
-            total=self.run.steps, initial=start, desc=f"{self.run.method} seed {self.run.seed}",
-            disable=None if progress else True, unit="step", mininterval=0.5,
-        )  # fmt: skip
-
-    def _in_short(self) -> str:
-        """The parts of the loss, for a bar: ``elbo -105 rec -85 kl 20``."""
-        short = {
-            k.replace("log_likelihood", "rec").replace("kl_divergence", "kl"): v
-            for k, v in self.values.items()
-        }
-        return " ".join(f"{k} {v:.0f}" for k, v in short.items() if k != "objective")
-
-    def _step(self, step: int) -> None:
-        factors = batch_factors(self.run, self.data.sizes, step)
-        rng = generator(self.run.seed, "noise", step)
-        shape = (len(factors), self.run.batch, 1, self.run.latents)
-        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(self.device)
-        images = self.data.images(np.concatenate([self.data.index(f) for f in factors]))
-        if self.method.pairs:
-            loss = self.method.loss(self.model, images.chunk(2), tuple(noise), self.settings)
-        else:
-            loss = self.method.loss(self.model, images, noise[0], self.settings)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.objective.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.recent.append((step, {"objective": loss.objective.detach(), **loss.diagnostics}))
-
-    def _flush(self) -> int | None:
-        """Read the losses since the last time and log their means; the step of the first bad one."""
-        names = list(self.recent[0][1])
-        table = (
-            torch.stack([torch.stack([v[n].float() for n in names]) for _, v in self.recent]).cpu().numpy()
-        )
-        steps = [step for step, _ in self.recent]
-        self.recent.clear()
+    def note(self, names: Sequence[str], table: NDArray[np.float32], begin: int) -> None:
+        """Log the mean of the losses ``(steps, names)`` since the last time, or the first bad ones."""
+        if self.diverged is not None:
+            return
         bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
         row = table[bad[0]] if bad.size else table.mean(axis=0)
         self.values = {name: float(value) for name, value in zip(names, row, strict=True)}
-        step = steps[bad[0]] if bad.size else steps[-1] + 1
+        if bad.size:
+            self.diverged = begin + int(bad[0])
         if self.folder is not None:
-            line = {"step": step, "seconds": round(self.seconds, 3), **self.values}
-            log(self.folder, line)
-        return step if bad.size else None
+            step = begin + len(table) if self.diverged is None else self.diverged
+            log(self.folder, {"step": step, "seconds": round(self.seconds, 3), **self.values})
 
-    def _save(self, step: int) -> None:
-        if self.folder is not None:
-            save(self.folder, step, self.seconds, self.model, self.optimiser)
+    def trained(self, model: nn.Module, step: int, stack: int) -> Trained:
+        status, done = ("done", step) if self.diverged is None else ("diverged", self.diverged)
+        return Trained(self.run, model.eval(), status, done, self.values, self.seconds, stack)
 
-    def _resume(self) -> int:
-        """Load the checkpoint if there is one; the step to go on from."""
+
+@dataclass
+class _Job:
+    """How runs are trained: the data, the device, where to keep what."""
+
+    data: FactorData
+    device: torch.device
+    folder: Path | None
+    every: int
+    progress: bool
+
+    def train(self, runs: Sequence[Run]) -> list[Trained]:
+        """Train alike runs, those that have come equally far as one stack."""
+        members = [self._begin(run) for run in runs]
+        trained: dict[str, Trained] = {}
+        for step in sorted({member.saved.step for member in members}):
+            level = [member for member in members if member.saved.step == step]
+            results = self._finished(level) if step >= level[0].run.steps else self._together(level, step)
+            trained |= {result.run.key(): result for result in results}
+        return [trained[run.key()] for run in runs]
+
+    def _begin(self, run: Run) -> _Member:
+        """The run's folder, and its last checkpoint if there is one."""
+        model = build_model(run, self.data)
         if self.folder is None:
-            return 0
+            return _Member(run, None, model, Saved())
+        place = self.folder / run.key()
+        place.mkdir(parents=True, exist_ok=True)
+        write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
         try:
-            step, self.seconds = restore(self.folder, self.device, self.model, self.optimiser)
+            saved = restore(place, model) or Saved()
         except Damaged as damaged:
             tqdm.write(f"{damaged}; the run begins anew")
-            self.__post_init__()
-            step = 0
-        last = rewind_log(self.folder, step)
-        self.values = {k: v for k, v in last.items() if k not in ("step", "seconds")}
-        return step
+            model, saved = build_model(run, self.data), Saved()
+        last = rewind_log(place, saved.step)
+        values = {k: v for k, v in last.items() if k not in ("step", "seconds")}
+        return _Member(run, place, model, saved, saved.seconds, values)
+
+    def _finished(self, members: list[_Member]) -> list[Trained]:
+        return [m.trained(m.model.to(self.device), m.run.steps, m.saved.stack) for m in members]
+
+    def _together(self, members: list[_Member], start: int) -> list[Trained]:
+        stack = Stack(
+            [m.run for m in members],
+            self.data,
+            self.device,
+            models=[m.model for m in members],
+            moments=[m.saved.optimiser for m in members] if start else None,
+            step=start,
+        )
+        began, steps = time.perf_counter(), members[0].run.steps
+        with self._bar(members, start) as bar:
+            while stack.step < steps and any(m.diverged is None for m in members):
+                before, stop = stack.step, self._next(stack.step, steps)
+                stack.advance(stop - before)
+                if stop < steps:
+                    stack.prepare(self._next(stop, steps) - stop)
+                values = stack.read()
+                table = np.stack(list(values.values()), axis=-1)
+                share = (time.perf_counter() - began) / len(members)
+                for i, member in enumerate(members):
+                    member.seconds = member.saved.seconds + share
+                    member.note(list(values), table[:, i], before)
+                bar.update(stop - before)
+                bar.set_postfix_str(_in_short(members))
+                if stop == steps or stop % self.every == 0:
+                    self._save(stack, members)
+        return [m.trained(stack.finish(i), stack.step, len(members)) for i, m in enumerate(members)]
+
+    def _next(self, step: int, steps: int) -> int:
+        """Where the losses are read next: every so many steps, at checkpoints and at the end."""
+        return min(steps, (step // SPAN + 1) * SPAN, (step // self.every + 1) * self.every)
+
+    def _save(self, stack: Stack, members: list[_Member]) -> None:
+        for i, member in enumerate(members):
+            if member.folder is not None and member.diverged is None:
+                save(member.folder, stack.step, member.seconds, len(members), stack.state(i))
+
+    def _bar(self, members: list[_Member], start: int) -> Any:
+        run, several = members[0].run, len(members) > 1
+        name = f"{run.method} x {len(members)}" if several else f"{run.method} seed {run.seed}"
+        return tqdm(
+            total=run.steps, initial=start, desc=name,
+            disable=None if self.progress else True, unit="step", mininterval=0.5,
+        )  # fmt: skip
+
+
+def _in_short(members: list[_Member]) -> str:
+    """The parts of the loss, the mean over the runs that go on, for a bar: ``elbo -105 rec -85 kl 20``."""
+    going = [m.values for m in members if m.diverged is None] or [members[0].values]
+    mean = {name: sum(values[name] for values in going) / len(going) for name in going[0]}
+    short = {k.replace("log_likelihood", "rec").replace("kl_divergence", "kl"): v for k, v in mean.items()}
+    lost = len(members) - len(going)
+    return " ".join(f"{k} {v:.0f}" for k, v in short.items() if k != "objective") + (
+        f" ({lost} diverged)" if lost and len(members) > 1 else ""
+    )

@@ -130,7 +130,7 @@ def test_a_new_metric_is_added_without_training_again(tiny, monkeypatch):
     added = '{ name = "mig", points = 300 }, { name = "mig", points = 200 }'
     (folder / "study.toml").write_text(TEXT.replace('{ name = "mig", points = 300 }', added))
     steps, now = [], {**next(iter(before.values()))["provenance"], "version": "of tomorrow"}
-    monkeypatch.setattr("disentangle.train._Training._step", lambda self, step: steps.append(step))
+    monkeypatch.setattr("disentangle.stack.Stack.advance", lambda self, count: steps.append(count))
     monkeypatch.setattr("disentangle.rows.provenance", lambda device: now)
     carry_out((folder, read_study(folder)))
     assert not steps

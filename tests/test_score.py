@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from disentangle import DataError, InputError, Run, find
+from disentangle.build import build_model
 from disentangle.draws import generator
 from disentangle.encode import encode, evaluation_rows
 from disentangle.score import metric_id, parse_metric, read_codes, score
-from disentangle.train import build_model
 
 TOY = find.get("dataset", "toy").load()
 GRID = np.stack(np.unravel_index(np.arange(1200), (3, 20, 20)), 1)

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from disentangle import InputError, Run, find
+from disentangle.batches import Batches
+from disentangle.build import build_model
 from disentangle.checkpoint import read_log
 from disentangle.draws import generator
-from disentangle.train import batch_factors, build_model, choose_device, load_trained, train
+from disentangle.train import choose_device, load_trained, train
 
 TOY = find.get("dataset", "toy").load()
 
@@ -214,7 +216,7 @@ def test_each_step_and_purpose_has_its_own_draws():
         for step in (0, 1, 2)
     }
     assert len(set(draws.values())) == len(draws)
-    first, second = batch_factors(run("ada_gvae"), TOY.sizes, 3)
+    [[first, second]] = Batches(run("ada_gvae"), TOY.sizes).factors(3, 4)
     assert ((first != second).sum(1) == 1).all()
 
 

@@ -26,7 +26,7 @@ from disentangle import find
 from disentangle.encode import encode
 from disentangle.provenance import hardware
 from disentangle.run import Run
-from disentangle.train import build_model
+from disentangle.build import build_model
 
 IMAGES, ROUNDS, SIDE = 4096, 9, 2048
 

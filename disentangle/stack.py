@@ -1,0 +1,310 @@
+"""Alike runs that train as one: one step computes the next step of each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from disentangle import find
+from disentangle.batches import Batches
+from disentangle.build import build_model
+from disentangle.convolutions import Form, set_form
+from disentangle.data import FactorData
+from disentangle.memory import keep_freed_memory
+from disentangle.precision import check_precision, computing_in
+from disentangle.run import Run
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SPAN = 50  # steps whose draws are made at once, and between reads of the losses
+WARM = 3  # eager steps before a step is captured as a CUDA graph
+# Settings that the trainer itself uses to draw; the loss does not see them.
+DRAWING = ("k", "pairs")
+State = dict[str, Any]  # of one run: its parameters and Adam's moments, as tensors on the CPU
+
+
+def alike(run: Run) -> tuple[Any, ...]:
+    """What the runs of a stack share: all but the seed, k, pairs and float hyperparameters."""
+    hyper = {k: v for k, v in run.complete().hyper.items() if k not in DRAWING and not isinstance(v, float)}
+    fields = (run.method, run.dataset, run.source, run.steps, run.batch, run.lr, run.latents, run.precision)
+    return (*fields, tuple(sorted(hyper.items())))
+
+
+class _Loss(nn.Module):
+    """One model's loss as a function of its parameters, for `torch.func.functional_call`."""
+
+    def __init__(self, model: nn.Module, run: Run) -> None:
+        super().__init__()
+        self.model = model
+        self.method, self.settings = find.get("method", run.method), run.settings()
+
+    def forward(self, images: Tensor, noise: Tensor, floats: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The objective and its diagnostics of images and noise ``(1 or 2, B, ...)``."""
+        settings = msgspec.structs.replace(self.settings, **floats)
+        pictures, draws = tuple(images), tuple(noise.unsqueeze(2))
+        if not self.method.pairs:
+            pictures, draws = pictures[0], draws[0]  # type: ignore[assignment]
+        loss = self.method.loss(self.model, pictures, draws, settings)
+        return {"objective": loss.objective, **loss.diagnostics}
+
+
+class Stack:
+    """Runs that differ in their seeds and float hyperparameters, and their optimiser, at one step.
+
+    One run trains as it is. Several train under `torch.vmap`, their parameters stacked along a first axis;
+    Adam is elementwise and takes the stack as it takes one model. Nothing in a step depends on the other
+    members, so that one that diverges does not touch them. On a GPU the draws of a span of steps lie on the
+    device, a step finds its own by a counter there, and is captured as a CUDA graph: inside a step the
+    host neither waits nor copies.
+
+    Args:
+        runs: complete runs that are `alike`.
+        data: their images, on the device.
+        device: where to train.
+        models: the runs' models, on the CPU, if they are not to begin as their seeds say.
+        moments: Adam's state dicts, one per run, all after the same number of steps.
+        step: that number.
+        form: of the convolutions, see `disentangle.convolutions`; ``"grouped"`` is another word for
+            ``"plain"``. If left out: ``"cpu"`` for one run on a CPU, ``"matmul"`` for a stack on a GPU,
+            else ``"plain"``.
+        graph: capture the step; on a GPU if left out.
+        compiled: compile the loss by `torch.compile`, which needs a C++ compiler or Triton.
+
+    >>> data = find.get("dataset", "toy").load()
+    >>> runs = [Run(method="beta_vae", dataset="toy", batch=4, seed=s).complete() for s in (0, 1)]
+    >>> stack = Stack(runs, data, torch.device("cpu"))
+    >>> stack.advance(2)
+    >>> values = stack.read()
+    >>> values["objective"].shape, stack.step
+    ((2, 2), 2)
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        data: FactorData,
+        device: torch.device,
+        *,
+        models: Sequence[nn.Module] | None = None,
+        moments: Sequence[State | None] | None = None,
+        step: int = 0,
+        form: Form | str | None = None,
+        graph: bool | None = None,
+        compiled: bool = False,
+    ) -> None:
+        self.runs, self.data, self.device, self.step = list(runs), data, device, step
+        first = self.runs[0]
+        check_precision(first.precision, device)
+        keep_freed_memory()
+        self.models = list(models) if models else [build_model(run, data) for run in self.runs]
+        self._batches = [Batches(run, data.sizes) for run in self.runs]
+        self._loss = _Loss(self.models[0].to(device).train(), first)
+        self._place()
+        if moments is not None:
+            self._load_moments([state for state in moments if state is not None])
+        self.form = self._choose(form)
+        self._work: Any = torch.compile(self._values) if compiled else self._values
+        self._graph: Any = None
+        self._eager = 0 if (device.type == "cuda" if graph is None else graph) else None
+        self._buffers()
+        self._ahead: tuple[int, int, tuple[Tensor, Tensor]] | None = None
+
+    def _place(self) -> None:
+        """Parameters, hyperparameters and the optimiser on the device, stacked if several."""
+        first = self.runs[0]
+        if len(self.runs) == 1:
+            self.parameters = dict(self._loss.named_parameters())
+            self._floats: dict[str, Tensor] = {}
+        else:
+            each = [dict(model.named_parameters()) for model in self.models]
+            self.parameters = {
+                f"model.{name}": torch.stack([one[name].detach().to(self.device) for one in each])
+                .to(self.device)
+                .requires_grad_()
+                for name in each[0]
+            }
+            floats = [name for name, value in first.complete().hyper.items() if isinstance(value, float)]
+            self._floats = {
+                name: torch.tensor([run.complete().hyper[name] for run in self.runs], device=self.device)
+                for name in floats
+            }
+        self.optimiser = torch.optim.Adam(
+            self.parameters.values(), lr=first.lr, eps=1e-8, fused=True, capturable=self.device.type == "cuda"
+        )
+
+    def _load_moments(self, members: list[State]) -> None:
+        """Adam's state of the members as the stack's; the settings stay this stack's own."""
+        own = self.optimiser.state_dict()
+        one = len(self.runs) == 1
+        own["state"] = {
+            index: {
+                name: value
+                if one or name == "step"
+                else torch.stack([m["state"][index][name] for m in members])
+                for name, value in moments.items()
+            }
+            for index, moments in members[0]["state"].items()
+        }
+        self.optimiser.load_state_dict(own)
+
+    def _choose(self, form: str | None) -> Form:
+        if form is None:
+            one, cpu = len(self.runs) == 1, self.device.type == "cpu"
+            exact = self.runs[0].precision == "fp32"
+            form = "cpu" if one and cpu and exact else "plain" if one or cpu else "matmul"
+        chosen: Any = "plain" if form == "grouped" else form
+        set_form(self._loss, chosen)
+        return chosen  # type: ignore[no-any-return]
+
+    def _buffers(self) -> None:
+        """What a step reads and writes, at addresses that stay."""
+        run, n, halves = self.runs[0], len(self.runs), self._batches[0].halves
+        shape = (SPAN, halves, n, run.batch)
+        self._index = torch.zeros(shape, dtype=torch.int64, device=self.device)
+        self._noise = torch.zeros(*shape, run.latents, device=self.device)
+        self._cursor = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self._names: list[str] = []
+        self._found: Tensor | None = None
+        self._done = 0
+
+    def advance(self, steps: int) -> None:
+        """Do so many steps; on a GPU they are under way when this returns.
+
+        `read` gives their losses, the last `SPAN` at most.
+        """
+        while steps > 0:
+            count = min(steps, SPAN)
+            index, noise = self._drawn(count)
+            self._index[:count].copy_(index, non_blocking=True)
+            self._noise[:count].copy_(noise, non_blocking=True)
+            self._cursor.zero_()
+            with computing_in(self.runs[0].precision, self.device):
+                for _ in range(count):
+                    self._one()
+            self._done, self.step, steps = count, self.step + count, steps - count
+
+    def prepare(self, steps: int) -> None:
+        """Make the next steps' draws now, while the device is still busy with the last."""
+        if steps > 0:
+            self._ahead = (self.step, min(steps, SPAN), self._draw(min(steps, SPAN)))
+
+    def _drawn(self, count: int) -> tuple[Tensor, Tensor]:
+        ready, self._ahead = self._ahead, None
+        if ready is not None and ready[:2] == (self.step, count):
+            return ready[2]
+        return self._draw(count)
+
+    def _draw(self, count: int) -> tuple[Tensor, Tensor]:
+        spans = [batches.span(self.step, self.step + count) for batches in self._batches]
+        index, noise = (torch.from_numpy(np.stack(part, axis=2)) for part in zip(*spans, strict=True))
+        if self.device.type == "cuda":
+            return index.pin_memory(), noise.pin_memory()
+        return index, noise
+
+    def _one(self) -> None:
+        """A step: eagerly, or as a graph once the first ones have allocated what they need."""
+        if self._eager is None:
+            self._compute()
+        elif self._graph is not None:
+            self._graph.replay()
+        elif self._eager < WARM:
+            self._on_side_stream()
+            self._eager += 1
+        else:
+            self.optimiser.zero_grad(set_to_none=True)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._compute()
+            self._graph.replay()  # capturing computed nothing
+
+    def _on_side_stream(self) -> None:
+        """An eager step as capturing wants it, on a stream that is not the default one."""
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream):
+            self._compute()
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+
+    def _compute(self) -> None:
+        index = self._index.index_select(0, self._cursor)[0]
+        noise = self._noise.index_select(0, self._cursor)[0]
+        images = self.data.images(index.flatten()).unflatten(0, index.shape)
+        self.optimiser.zero_grad(set_to_none=True)
+        values = self._work(images, noise)
+        values["objective"].sum().backward()
+        self.optimiser.step()
+        if self._found is None:
+            self._names = list(values)
+            shape = (SPAN, len(self._names), len(self.runs))
+            self._found = torch.zeros(shape, device=self.device)
+        row = torch.stack([value.detach().float().reshape(-1) for value in values.values()])
+        self._found.index_copy_(0, self._cursor, row.unsqueeze(0))
+        self._cursor += 1
+
+    def _values(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """The objectives and diagnostics of the members, each ``(n,)``, from ``(1 or 2, n, B, ...)``."""
+        if len(self.runs) == 1:
+            found: dict[str, Tensor] = self._loss(images[:, 0], noise[:, 0], {})
+            return found
+
+        def one(
+            parameters: dict[str, Tensor], images: Tensor, noise: Tensor, floats: dict[str, Tensor]
+        ) -> Any:
+            return torch.func.functional_call(self._loss, parameters, (images, noise, floats))
+
+        stacked: dict[str, Tensor] = torch.vmap(one, in_dims=(0, 1, 1, 0))(
+            self.parameters, images, noise, self._floats
+        )
+        return stacked
+
+    def read(self) -> dict[str, NDArray[np.float32]]:
+        """The objective and diagnostics of the last steps, each ``(steps, runs)``; waits for them."""
+        if self._found is None:
+            return {}
+        table = self._found[: self._done].cpu().numpy()
+        return {name: table[:, i] for i, name in enumerate(self._names)}
+
+    def state(self, member: int) -> State:
+        """A member's parameters and Adam's moments, as a run that trains alone would have them."""
+        model = self.models[member].state_dict()
+        saved = self.optimiser.state_dict()
+        if len(self.runs) > 1:
+            stacked = {name.removeprefix("model."): value for name, value in self.parameters.items()}
+            model = {name: stacked[name].detach()[member] for name in model}
+            moments = {
+                index: {k: v if k == "step" else v[member] for k, v in of.items()}
+                for index, of in saved["state"].items()
+            }
+            saved = {**saved, "state": moments}
+        copied: State = _copied({"model": model, "optimiser": saved})
+        return copied
+
+    def finish(self, member: int) -> nn.Module:
+        """A member's model with its weights of now, in evaluation mode and in torch's own convolutions."""
+        model = self.models[member]
+        if len(self.runs) > 1:
+            model.load_state_dict(self.state(member)["model"])
+        set_form(model, "plain")
+        return model.to(self.device).eval()
+
+    @contextlib.contextmanager
+    def on(self, stream: torch.cuda.Stream | None) -> Iterator[None]:
+        """Advance on a stream of its own."""
+        with contextlib.nullcontext() if stream is None else torch.cuda.stream(stream):
+            yield
+
+
+def _copied(tree: Any) -> Any:
+    """A tree's tensors copied to the CPU: a slice would be saved with all that it is a slice of."""
+    if isinstance(tree, Tensor):
+        return tree.detach().to("cpu", copy=True)
+    if isinstance(tree, dict):
+        return {k: _copied(v) for k, v in tree.items()}
+    return [_copied(v) for v in tree] if isinstance(tree, list) else tree

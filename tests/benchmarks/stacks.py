@@ -1,0 +1,186 @@
+"""Stacks of runs trained as one, over sizes, forms and precisions; called by `training.py --stacks`.
+
+Every form of one size takes turns, some tenths of a second each. A line has steps per second per run and in
+total, the memory that the stack needed at its peak, the share of the measured matrix-product rate of the same
+precision, and the seconds that a 300,000-step model would take at this rate. Draws are counted, and are made
+while the device is busy, as the trainer does; logs and checkpoints are not. `streams` is one stack per run,
+each on a CUDA stream of its own; `native` is one run in the form that the trainer would choose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+from peers import floor, network
+
+from disentangle.data import FactorData
+from disentangle.datasets import dsprites
+from disentangle.provenance import hardware
+from disentangle.run import Run
+from disentangle.stack import Stack
+
+BETAS = (1.0, 2.0, 4.0, 6.0, 8.0, 16.0)
+MODEL_STEPS = 300_000
+WARM_UP = 20
+SLICE = 5  # steps that a stream is given before it is the next one's turn
+
+
+def runs_of(method: str, count: int, batch: int, precision: str) -> list[Run]:
+    """Runs that differ in seed and beta."""
+    return [
+        Run(
+            method=method, dataset="dsprites", batch=batch, seed=number, precision=precision,
+            hyper={"beta": BETAS[number % len(BETAS)] if method == "beta_vae" else 1.0},
+        ).complete()
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@dataclass
+class Way:
+    """One way to train the same runs."""
+
+    form: str
+    device: torch.device
+    members: list[tuple[Stack, Any]] = field(default_factory=list)  # a stack and its stream, or None
+    memory: float = float("nan")
+    steps: int = 1
+    rates: list[float] = field(default_factory=list)
+    problem: str = ""
+
+    def build(self, runs: list[Run], data: FactorData, given: argparse.Namespace) -> None:
+        """Make and warm the stacks, measure their memory, choose the steps of a turn."""
+        before = _memory_mark(self.device)
+        streams = self.form == "streams"
+        for part in [[run] for run in runs] if streams else [runs]:
+            stream = torch.cuda.Stream(self.device) if streams else None
+            with _on(stream):
+                form = self.form if self.form in ("grouped", "matmul") else None
+                stack = Stack(part, data, self.device, form=form)
+            self.members.append((stack, stream))
+        warm = WARM_UP if self.device.type == "cuda" else 1
+        self.advance(warm)
+        step = floor.seconds(lambda: self.advance(warm), self.device) / warm
+        self.steps = max(1, min(1000, round(given.seconds / step)))
+        if self.device.type == "cuda":
+            self.memory = torch.cuda.max_memory_allocated(self.device) - before
+
+    def advance(self, steps: int) -> None:
+        piece = SLICE if len(self.members) > 1 else steps
+        for done in range(0, steps, piece):
+            for stack, stream in self.members:
+                with _on(stream):
+                    stack.advance(min(piece, steps - done))
+                    if self.device.type == "cuda":  # the next draws, while the device works
+                        stack.prepare(min(piece, steps))
+
+    def turn(self) -> None:
+        self.rates.append(self.steps / floor.seconds(lambda: self.advance(self.steps), self.device))
+
+    def give_up(self, problem: str) -> None:
+        """Say why it cannot be measured and free what it holds."""
+        self.problem = problem
+        self.members.clear()
+
+
+def _on(stream: Any) -> contextlib.AbstractContextManager[Any]:
+    return contextlib.nullcontext() if stream is None else torch.cuda.stream(stream)
+
+
+def _memory_mark(device: torch.device) -> int:
+    gc.collect()  # a stack refers to itself, and would keep its memory until the collector's next visit
+    if device.type != "cuda":
+        return 0
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.memory_allocated(device)
+
+
+def forms_of(size: int, device: torch.device) -> list[str]:
+    if size == 1:
+        return ["native", "grouped", "matmul"]
+    return ["grouped", "matmul", *(["streams"] if device.type == "cuda" else [])]
+
+
+def attempt(way: Way, work: Any) -> None:
+    """Do something with a way; running out of memory is a result."""
+    if way.problem:
+        return
+    try:
+        work()
+    except torch.OutOfMemoryError:
+        problem = "out of memory, beside the other forms"
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        problem = f"{type(error).__name__}: {error}".splitlines()[0]
+    else:
+        return
+    way.give_up(problem)  # outside the handler, whose traceback would keep the memory
+
+
+def measure(
+    method: str, size: int, precision: str, data: FactorData, given: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """One line per form."""
+    device = data.device
+    peak = floor.matrix_rate(device, precision, 8192 if device.type == "cuda" else 2048, best_of=5)
+    runs = runs_of(method, size, given.batch, precision)
+    ways = [Way(form, device) for form in forms_of(size, device)]
+    for way in ways:
+        attempt(way, lambda w=way: w.build(runs, data, given))  # type: ignore[misc]
+    for _ in range(given.rounds):
+        for way in ways:
+            attempt(way, way.turn)
+    images = given.batch * (2 if method == "ada_gvae" else 1)
+    flops = network.mflop_per_image(network.encoder(), network.decoder()) * 1e6 * images
+    known = {
+        "method": method, "size": size, "precision": precision, "batch": given.batch, "rounds": given.rounds,
+        "peak_tflops": peak / 1e12, "hardware": hardware(str(device)), "torch": torch.__version__,
+    }  # fmt: skip
+    return [{**known, "form": way.form, **summary(way, size, flops, peak)} for way in ways]
+
+
+def summary(way: Way, size: int, flops: float, peak: float) -> dict[str, Any]:
+    if way.problem:
+        return {"status": way.problem}
+    rate = statistics.median(way.rates)
+    return {
+        "status": "done",
+        "steps_per_second_per_run": rate,
+        "steps_per_second": rate * size, "least": min(way.rates) * size, "most": max(way.rates) * size,
+        "share_of_peak": rate * size * flops / peak,
+        "seconds_per_model": MODEL_STEPS / (rate * size),
+        "memory_gbytes": way.memory / 1e9,
+        "steps_of_a_turn": way.steps,
+    }  # fmt: skip
+
+
+def groups(given: argparse.Namespace, device: torch.device) -> Iterator[tuple[str, int, str]]:
+    usual = "fp32,tf32,bf16" if device.type == "cuda" else "fp32,bf16"
+    for method in given.methods:
+        for precision in (given.precisions or usual).split(","):
+            for size in given.stacks.split(","):
+                yield method, int(size), precision
+
+
+def main(given: argparse.Namespace) -> None:
+    device = torch.device(given.device)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    data = dsprites.load("drawn").to(device)
+    found: list[dict[str, Any]] = []
+    for method, size, precision in groups(given, device):
+        found += measure(method, size, precision, data, given)
+        frame = pd.DataFrame(found)
+        print(frame.drop(columns=["hardware", "torch", "batch"]).round(4).to_string(index=False), flush=True)
+        if given.csv:  # after each group: a command that is cut short loses nothing
+            given.csv.parent.mkdir(parents=True, exist_ok=True)
+            frame.to_csv(given.csv, index=False, float_format="%.6g")
