@@ -91,9 +91,14 @@ def train(
             help="On a CPU. Another number moves the last digits of the results.", validator=Number(gte=1)
         ),
     ] = 1,
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16"],
+        Parameter(help="Of training's products; tf32 needs an NVIDIA GPU, bf16 is slow on old CPUs."),
+    ] = "fp32",
     checkpoint_every: Annotated[
-        int, Parameter(help="Steps between checkpoints.", validator=Number(gte=1))
-    ] = 1000,
+        int | None,
+        Parameter(help="Steps between checkpoints; 500, or 20,000 on a GPU.", validator=Number(gte=1)),
+    ] = None,
     out: Annotated[Path, Parameter(help="The run's folder is made in here, named by its key.")] = Path(
         "runs"
     ),
@@ -122,6 +127,7 @@ def train(
         "steps": steps,
         "batch": batch,
         "lr": lr,
+        "precision": precision,
     }
     run: Run = convert(fields, Run).complete()
     finished = is_finished(out / run.key(), run.steps) and run.steps > 0
@@ -254,6 +260,12 @@ def study(
     out: Annotated[Path | None, Parameter(help="The study's folder; the file's own if left out.")] = None,
     workers: Workers = None,
     device: Device = "auto",
+    stack: Annotated[
+        int | None,
+        Parameter(
+            help="Train so many alike runs as one; 1 on a CPU, what fits on a GPU.", validator=Number(gte=1)
+        ),
+    ] = None,
     dry_run: Annotated[bool, Parameter(help="Only say what would be done.", negative="")] = False,
 ) -> None:
     """Carry out a study file and write its tables; the same command again does what is left.
@@ -267,7 +279,7 @@ def study(
     if dry_run:
         print_plan(path, folder)
     else:
-        carry_out_and_print(path, folder, workers, device)
+        carry_out_and_print(path, folder, workers, device, stack)
 
 
 @app.command

@@ -13,7 +13,15 @@ from disentangle.study import Study, datasets, plan
 if TYPE_CHECKING:
     import pandas as pd
 
-UNIT = ["method", "setting", "steps", "batch", "lr", "latents"]  # what makes one line, over its seeds
+UNIT = [
+    "method",
+    "setting",
+    "steps",
+    "batch",
+    "lr",
+    "latents",
+    "precision",
+]  # what makes one line, over its seeds
 
 
 def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
@@ -45,7 +53,7 @@ def _board(
     best = {
         i: _best(summary[(summary["kind"] == "run") & (summary["metric_id"] == i)], s) for i, s in ids.items()
     }
-    # Batch, learning rate and latents stand under the table, or in a column where they differ.
+    # Batch, learning rate, latents and precision stand under the table, or in a column where they differ.
     varied = [i for i in range(3, len(UNIT)) if len({unit[i] for unit in runs}) > 1]
     less = _lower_is_better()
     head = [
@@ -62,7 +70,7 @@ def _board(
         done = int((own["status"] == "done").sum())
         cells = [_cell(mine, i, s, best[i], done) for i, s in ids.items()]
         title = find.get("method", unit[0]).title if unit[0] in find.names("method") else unit[0]
-        extra = [f"{unit[i]:g}" for i in varied]
+        extra = [unit[i] if isinstance(unit[i], str) else f"{unit[i]:g}" for i in varied]
         table.append([title, unit[1], f"{unit[2]:,.0f}", *extra, *cells, _seeds(own, planned.get(unit))])
     for name in study.calibration:
         mine = summary[(summary["kind"] == "calibration") & (summary["method"] == name)]
@@ -124,13 +132,13 @@ def _rule(study: Study, frame: pd.DataFrame) -> str:
     known = "; ".join(f"*{name.replace('_', ' ')}*, {about}" for name, about in ABOUT.items())
     pairs = zip(frame["commit"], frame["dirty"], strict=True)
     commits = sorted({f"{c[:10]}{' with changes' if d else ''}" for c, d in pairs if c})
-    rates, batches, versions, hardware = (
+    rates, batches, precisions, versions, hardware = (
         ", ".join(sorted({f"{v:g}" if isinstance(v, float) else str(v) for v in frame[name].dropna()}))
-        for name in ("lr", "batch", "version", "hardware")
+        for name in ("lr", "batch", "precision", "version", "hardware")
     )
     made = (
-        f"Batch {batches}, learning rate {rates}. Made by disentangle-bench {versions}, commit "
-        f"{', '.join(commits) or 'not known'}, on {hardware}."
+        f"Batch {batches}, learning rate {rates}, trained in {precisions}. Made by "
+        f"disentangle-bench {versions}, commit {', '.join(commits) or 'not known'}, on {hardware}."
     )
     return "\n\n".join(
         [

@@ -74,7 +74,9 @@ def print_plan(path: Path, folder: Path) -> None:
         print(f"{task.key()}  {state:6}  {task.dataset:10} {task.label()}, seed {task.seed}")
 
 
-def carry_out_and_print(path: Path, folder: Path, workers: int | None, device: str) -> None:
+def carry_out_and_print(
+    path: Path, folder: Path, workers: int | None, device: str, stack: int | None = None
+) -> None:
     """Carry out a study, write its tables, print the leaderboard and where everything is.
 
     Raises:
@@ -89,7 +91,7 @@ def carry_out_and_print(path: Path, folder: Path, workers: int | None, device: s
         write_bytes(kept, file.read_bytes())
     if workers is None:
         workers = 1 if choose_device(device).type == "cuda" else cores()
-    outcomes = carry_out(study, folder, workers=workers, device=device)
+    outcomes = carry_out(study, folder, workers=workers, device=device, stack=stack)
     print(write_tables(folder))
     kinds = ("table.md", "table.csv", "summary.csv", "rows", "pictures")
     print("written: " + ", ".join(str(folder / kind) for kind in kinds))

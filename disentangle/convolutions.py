@@ -155,7 +155,8 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), grad = ctx.saved_tensors, _channels_last(grads[0])
-        if x.shape[1] == 1 and not ctx.needs_input_grad[0]:
+        left_over = [(side + 2 * ctx.padding - weight.shape[-1]) % ctx.stride for side in x.shape[2:]]
+        if x.shape[1] == 1 and not ctx.needs_input_grad[0] and not any(left_over):
             # The weights' gradient is a correlation of x and grad, and so that of the transposed
             # convolution from grad to x, which has a fast kernel where x has one channel.
             by_x = None

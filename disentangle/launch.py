@@ -35,7 +35,8 @@ def carry_out(
     *,
     workers: int = 1,
     device: str = "auto",
-    checkpoint_every: int = 500,
+    stack: int | None = None,
+    checkpoint_every: int | None = None,
     say: Callable[[str], None] = tqdm.write,
 ) -> list[Outcome]:
     """Train and score everything of the study that has no row yet.
@@ -47,8 +48,8 @@ def carry_out(
         study: what to do.
         folder: the study's folder; rows, pictures and, under ``work/``, checkpoints go there.
         workers: processes, each with one thread on a CPU.
-        device: see `train`.
-        checkpoint_every: steps between checkpoints.
+        device, stack, checkpoint_every: see `disentangle.train.train`. Where a stack is more than one run,
+            alike runs are trained together first, in this process, and then scored one by one.
         say: where messages for people go.
 
     Returns:
@@ -70,7 +71,10 @@ def carry_out(
     )
     ended: dict[str, Outcome] = {}
     waiting, ready = left, left
+    together = stack is None if target.startswith("cuda") else (stack or 1) > 1
     while waiting:
+        if together:
+            train_together(ready, folder / "work", target, stack, checkpoint_every, say)
         for outcome in run_all(do, ready, folder / "work", workers) if ready else ():
             if outcome.status != "held":
                 ended[outcome.key] = outcome
@@ -91,8 +95,44 @@ def _is_held(work: Path) -> bool:
         return True
 
 
+def train_together(
+    tasks: list[Task],
+    work: Path,
+    device: str,
+    stack: int | None,
+    checkpoint_every: int | None,
+    say: Callable[[str], None],
+) -> None:
+    """Train what of the tasks is not trained and nobody else holds, in stacks of alike runs.
+
+    Whatever fails is tried again, and told, when its own turn comes.
+    """
+    left = [t for t in tasks if isinstance(t, Run) and not is_finished(work / t.key(), t.steps)]
+    with contextlib.ExitStack() as locks:
+        held: dict[tuple[str, str], list[Run]] = {}
+        for run in left:
+            (work / run.key()).mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(filelock.Timeout):
+                locks.enter_context(filelock.FileLock(work / run.key() / "lock", timeout=0))
+                held.setdefault((run.dataset, run.source), []).append(run)
+        for (dataset, source), runs in held.items():
+            try:
+                train(
+                    runs, load_once(dataset, source, device), work,
+                    device=device, stack=stack, checkpoint_every=checkpoint_every,
+                )  # fmt: skip
+            except Exception as error:  # one data set's failure must not take the study along
+                say(f"training {len(runs)} runs on {dataset} together: {type(error).__name__}: {error}")
+
+
 def perform(
-    task: Task, *, study: Study, folder: Path, device: str, checkpoint_every: int, progress: bool = False
+    task: Task,
+    *,
+    study: Study,
+    folder: Path,
+    device: str,
+    checkpoint_every: int | None = None,
+    progress: bool = False,
 ) -> Outcome:
     """Do one task unless another process holds it; a mistake or failure is told, not raised."""
     work, began = folder / "work" / task.key(), time.perf_counter()
@@ -104,7 +144,12 @@ def perform(
             if row is not None and is_complete(row, study.metric_ids()):
                 return Outcome(task.key(), row["status"], f"{name}, by another command")
             train_one = functools.partial(
-                train, folder=work.parent, device=device, checkpoint_every=checkpoint_every, progress=progress
+                train,
+                folder=work.parent,
+                device=device,
+                stack=1,
+                checkpoint_every=checkpoint_every,
+                progress=progress,
             )
             row, problems = _do(task, study, folder, work, device, train_one, row)
             write_row(folder, row)
@@ -142,7 +187,12 @@ def _do(
     else:
         old = old if is_finished(work, task.steps) else None
         [trained] = train_one([task], data)
-        extra = {"status": trained.status, "step": trained.step, "values": trained.values}
+        extra = {
+            "status": trained.status,
+            "step": trained.step,
+            "values": trained.values,
+            "stack": trained.stack,
+        }
         seconds["train"] = trained.seconds
         if trained.status == "diverged":
             return make_row(task, study.name, data, study.rows, [], seconds, **extra), []

@@ -36,6 +36,7 @@ def make_row(
     step: int = 0,
     values: dict[str, float] | None = None,
     pictures: Iterable[str] = (),
+    stack: int = 1,
 ) -> Row:
     """The record of one run or calibration representation."""
     described = msgspec.to_builtins(task)
@@ -62,7 +63,7 @@ def make_row(
         # A score that is not a number is kept as null.
         "scores": [{**asdict(s), "value": s.value if math.isfinite(s.value) else None} for s in scores],
         "pictures": list(pictures),
-        "provenance": provenance(str(data.device)),
+        "provenance": {**provenance(str(data.device)), "stack": stack},
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
     }
 

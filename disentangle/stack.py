@@ -243,7 +243,7 @@ class Stack:
         if self._found is None:
             self._names = list(values)
             shape = (SPAN, len(self._names), len(self.runs))
-            self._found = torch.zeros(shape, device=self.device)
+            self._found = torch.zeros(shape, dtype=torch.float32, device=self.device)
         row = torch.stack([value.detach().float().reshape(-1) for value in values.values()])
         self._found.index_copy_(0, self._cursor, row.unsqueeze(0))
         self._cursor += 1

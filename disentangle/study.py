@@ -18,6 +18,7 @@ from disentangle.errors import InputError, convert
 from disentangle.run import Hyper, Run
 from disentangle.score import metric_id
 
+Precision = Literal["fp32", "tf32", "bf16"]
 Task = Run | Calibration
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
@@ -30,7 +31,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         dataset: a data set's name, or several.
         method: a method's name, or several.
         hyper: hyperparameters, each a value or a list of values.
-        seeds, steps, batch, lr, latents: instead of the study's.
+        seeds, steps, batch, lr, latents, precision: instead of the study's.
     """
 
     dataset: str | list[str]
@@ -41,6 +42,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     batch: Positive | None = None
     lr: Rate | None = None
     latents: Positive | None = None
+    precision: Precision | None = None
 
 
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,6 +54,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         description: for people.
         seeds: of every block that has none of its own.
         steps, batch, lr, latents: the protocol's, unless said otherwise.
+        precision: the arithmetic of training, ``"fp32"``, ``"tf32"`` or ``"bf16"``.
         source: ``"official"``, ``"drawn"``, or ``"auto"``: official where the file is found.
         metrics: names such as ``"mig"`` or ``"sap@dlib"``, or tables with a name and options; all metrics
             of one representation where not given.
@@ -68,6 +71,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     batch: Positive = 64
     lr: Rate = 1e-4
     latents: Positive = 10
+    precision: Precision = "fp32"
     source: Literal["auto", "official", "drawn"] = "auto"
     metrics: list[str | dict[str, Any]] | None = None
     rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
@@ -158,7 +162,7 @@ def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]
             raise InputError(f"runs: {axis} is an empty list, so the block has no runs")
     shared = {
         name: _first(getattr(block, name), getattr(study, name))
-        for name in ("steps", "batch", "lr", "latents")
+        for name in ("steps", "batch", "lr", "latents", "precision")
     }
     for dataset, method, *hyper, seed in itertools.product(
         axes["dataset"], axes["method"], *(axes[f"hyper.{name}"] for name in block.hyper), seeds

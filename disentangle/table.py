@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 GROUP = ["kind", "dataset", "source", *UNIT, "metric_id", "score"]
 COLUMNS = [
     "study", "kind", "run_key", "dataset", "source", "data_checksum", "method", "setting", "seed", "steps",
-    "batch", "lr", "latents", "status", "metric_id", "score", "value", "metric_std", "repeats", "points",
-    "version", "commit", "dirty",
-    "python", "torch", "numpy", "scikit_learn", "device", "hardware", "threads", "train_seconds",
+    "batch", "lr", "latents", "precision", "status", "metric_id", "score", "value", "metric_std", "repeats",
+    "points", "version", "commit", "dirty",
+    "python", "torch", "numpy", "scikit_learn", "device", "hardware", "threads", "stack", "train_seconds",
     "encode_seconds", "metric_seconds",
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     # A column per hyperparameter of any method, for those who plot against one.
     hyper = sorted({name for line in lines for name in line if name.startswith("hyper.")})
     frame = pd.DataFrame(lines, columns=[*COLUMNS, *hyper])
-    whole = ["seed", "steps", "batch", "latents", "repeats"]
+    whole = ["seed", "steps", "batch", "latents", "repeats", "stack"]
     frame[whole] = frame[whole].astype("Int64")  # calibration has no steps; 40, not 40.0
     order = ["kind", "dataset", "source", "method", "setting", "seed", "metric_id", "score"]
     return frame.sort_values(order, ascending=[False] + [True] * 7, kind="stable", ignore_index=True)
@@ -63,6 +63,9 @@ def _lines(row: Row) -> list[dict[str, Any]]:
         "encode_seconds": seconds.get("encode"),
         **{f"hyper.{name}": value for name, value in run["hyper"].items()},
         **{k: run.get(k) for k in ("method", "seed", "steps", "batch", "lr", "latents")},
+        # Rows of before there was a choice do not name it; calibration has none.
+        "precision": run.get("precision", "fp32" if row["kind"] == "run" else None),
+        "stack": row["provenance"].get("stack", 1) if row["kind"] == "run" else None,
     }
     empty = {"id": "", "name": "", "value": None, "points": "", "seconds": None, "repeats": None}
     scores = row["scores"] or [empty]
@@ -78,7 +81,7 @@ def _lines(row: Row) -> list[dict[str, Any]]:
 def _origin(provenance: dict[str, Any]) -> dict[str, Any]:
     """Of the software and hardware that computed a score; the one that trained it stays in the row."""
     found = {k.replace("-", "_"): v for k, v in provenance.items()}
-    return {k: v for k, v in found.items() if k in COLUMNS}
+    return {k: v for k, v in found.items() if k in COLUMNS and k != "stack"}  # the training's, not a score's
 
 
 def _setting(run: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHARE = 0.8  # of the free GPU memory that a stack may be planned for
-EVERY = {"cpu": 1000}  # steps between checkpoints
+EVERY = {"cpu": 500}  # steps between checkpoints
 EVERY_ELSEWHERE = 20_000  # a stack does a thousand steps in seconds, and writes a file per run
 
 
@@ -102,7 +102,7 @@ def train(
         folder: where checkpoints and logs go; nothing is kept without it.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         stack: how many runs train as one at most; 1 on a CPU and what fits on a GPU if left out.
-        checkpoint_every: steps between checkpoints; 1,000 on a CPU and 20,000 on a GPU if left out.
+        checkpoint_every: steps between checkpoints; 500 on a CPU and 20,000 on a GPU if left out.
         progress: show a progress bar where the output is a terminal.
 
     Raises:

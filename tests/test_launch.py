@@ -315,3 +315,64 @@ def test_calibration_codes_are_what_they_say(name):
     if name == "rotated_factors":
         full = Calibration(name=name, dataset="toy", source="drawn").codes(data, np.arange(192))
         assert np.allclose(np.cov(full.T, bias=True), np.eye(3), atol=1e-5)
+
+
+def test_stacked_training_gives_the_same_rows_and_says_so(tiny, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    carry_out(tiny)
+    carry_out((other, tiny[1]), stack=2)
+    alone, together = read_rows(tiny[0]), read_rows(other)
+    for a, b in zip(alone, together, strict=True):
+        assert a["key"] == b["key"]
+        if a["kind"] == "run":
+            assert (a["provenance"]["stack"], b["provenance"]["stack"]) == (1, 2)
+            assert b["values"]["objective"] == pytest.approx(a["values"]["objective"], rel=1e-4)
+            assert b["pictures"]
+    write_tables(other, tiny[0])
+    table = pd.read_csv(other / "table.csv")
+    assert table[table["kind"] == "run"]["stack"].tolist() == [2, 2]
+    assert table[table["kind"] == "run"]["precision"].tolist() == ["fp32"] * 2
+
+
+def test_runs_that_another_command_holds_are_left_out_of_a_stack(tiny, monkeypatch):
+    folder, study = tiny
+    first, second = plan(study, {"toy": "drawn"})[:2]
+    (folder / "work" / first.key()).mkdir(parents=True)
+    seen = []
+    monkeypatch.setattr(launch, "train", lambda runs, *a, **k: seen.append([r.seed for r in runs]))
+    with filelock.FileLock(folder / "work" / first.key() / "lock"):
+        launch.train_together([first, second], folder / "work", "cpu", 2, None, print)
+    assert seen == [[second.seed]]
+
+
+def test_what_fails_together_is_told_and_tried_alone(tiny, monkeypatch):
+    real, said = launch.train, []
+
+    def fails(runs, *args, **options):
+        if len(runs) > 1:
+            raise RuntimeError("no kernel image")
+        return real(runs, *args, **options)
+
+    monkeypatch.setattr(launch, "train", fails)
+    folder, study = tiny
+    done = launch.carry_out(study, folder, device="cpu", stack=2, say=said.append)
+    assert [o.status for o in done] == ["done"] * 4
+    assert "training 2 runs on toy together: RuntimeError: no kernel image" in said
+
+
+def test_precision_has_a_line_of_its_own(tmp_path):
+    text = TEXT.replace("[[runs]]", '[[runs]]\ndataset = "toy"\nmethod = "vae"\nprecision = "bf16"\n[[runs]]')
+    (tmp_path / "study.toml").write_text(text)
+    study = read_study(tmp_path)
+    assert len(plan(study, {"toy": "drawn"})) == 6
+    carry_out((tmp_path, study))
+    board = write_tables(tmp_path)
+    assert "| precision |" in board
+    assert "trained in bf16, fp32" in board
+    lines = [line for line in board.splitlines() if line.startswith("| VAE")]
+    assert ["bf16" in line for line in lines] == [True, False]
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert summary[summary["kind"] == "run"].groupby("precision")["n"].first().to_dict() == {
+        "bf16": 2,
+        "fp32": 2,
+    }

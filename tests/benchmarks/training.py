@@ -13,8 +13,8 @@ every second position (46,080, in memory: pythae keeps floats); ours reads the w
 
 Times are of the side's own process. Ratios are within a round. times_floor: CPU seconds per step over the
 seconds that the step's floating-point operations (of the side's own network) take at the rate of a 2048x2048
-matrix product measured in the same round. last_loss: the objective after all these steps; sides that train the
-same network end near the same value (pythae's trainer keeps it to itself).
+matrix product measured in the same round. last_loss: the objective after all these steps; ours begins with
+the protocol's weights, the others with torch's (pythae's trainer keeps its loss to itself).
 
 With --stacks: see stacks.py.
 """
