@@ -45,7 +45,7 @@ class Conv2d(nn.Conv2d):
             return super().forward(input)
         bias, stride, padding = _plain(self)
         if self.form == "cpu":
-            return _Convolution.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return]
+            return _Convolution.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
         return convolution_by_matmul(input, self.weight, bias, stride, padding)
 
 
@@ -67,7 +67,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
             return super().forward(input, output_size)
         bias, stride, padding = _plain(self)
         if self.form == "cpu":
-            return _Transposed.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return]
+            return _Transposed.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
         return transposed_by_matmul(input, self.weight, bias, stride, padding)
 
 
@@ -193,5 +193,5 @@ def _summed_patches(x: Tensor, weight: Tensor, stride: int, padding: int) -> Ten
     n, channels, height, width = x.shape
     kernel = weight.shape[-1]
     patches = x.permute(0, 2, 3, 1).reshape(n, height * width, channels) @ weight.reshape(channels, -1)
-    size = [(side - 1) * stride + kernel - 2 * padding for side in (height, width)]
-    return F.fold(patches.transpose(1, 2), size, kernel, padding=padding, stride=stride)
+    rows, columns = ((side - 1) * stride + kernel - 2 * padding for side in (height, width))
+    return F.fold(patches.transpose(1, 2), (rows, columns), kernel, padding=padding, stride=stride)

@@ -16,6 +16,7 @@ from disentangle.data import FactorData
 from disentangle.draws import generator
 from disentangle.errors import InputError
 from disentangle.files import whole_file
+from disentangle.memory import keep_freed_memory
 from disentangle.run import Run
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def encode(
 
 def batches(model: nn.Module, data: FactorData, rows: NDArray[np.int64]) -> Iterator[tuple[int, Tensor]]:
     """Put the model in evaluation mode and go through images: where each batch starts, and its images."""
+    keep_freed_memory()
     # The faster order of pixels for convolutions.
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     size = BATCH.get(data.device.type, BATCH_ELSEWHERE)

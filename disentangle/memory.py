@@ -17,7 +17,7 @@ def keep_freed_memory() -> bool:
 
     glibc hands every block above some megabytes back to the system when it is freed. A training step
     on a CPU frees its activations, so each step had them mapped, zeroed and faulted in again: 16,000
-    page faults and up to half of its time. Called where training on a CPU begins.
+    page faults and up to half of its time. Called where training or encoding begins.
 
     Returns:
         Whether the C library can do it (glibc, on Linux); elsewhere nothing changes.

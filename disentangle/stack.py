@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +15,7 @@ from disentangle.batches import Batches
 from disentangle.build import build_model
 from disentangle.convolutions import Form, set_form
 from disentangle.data import FactorData
+from disentangle.errors import InputError
 from disentangle.memory import keep_freed_memory
 from disentangle.precision import check_precision, computing_in
 from disentangle.run import Run
@@ -27,6 +27,7 @@ SPAN = 50  # steps whose draws are made at once, and between reads of the losses
 WARM = 3  # eager steps before a step is captured as a CUDA graph
 # Settings that the trainer itself uses to draw; the loss does not see them.
 DRAWING = ("k", "pairs")
+FORMS: dict[str, Form] = {"plain": "plain", "grouped": "plain", "cpu": "cpu", "matmul": "matmul"}
 State = dict[str, Any]  # of one run: its parameters and Adam's moments, as tensors on the CPU
 
 
@@ -48,9 +49,10 @@ class _Loss(nn.Module):
     def forward(self, images: Tensor, noise: Tensor, floats: dict[str, Tensor]) -> dict[str, Tensor]:
         """The objective and its diagnostics of images and noise ``(1 or 2, B, ...)``."""
         settings = msgspec.structs.replace(self.settings, **floats)
-        pictures, draws = tuple(images), tuple(noise.unsqueeze(2))
+        pictures: Any = tuple(images)
+        draws: Any = tuple(noise.unsqueeze(2))
         if not self.method.pairs:
-            pictures, draws = pictures[0], draws[0]  # type: ignore[assignment]
+            pictures, draws = pictures[0], draws[0]
         loss = self.method.loss(self.model, pictures, draws, settings)
         return {"objective": loss.objective, **loss.diagnostics}
 
@@ -77,6 +79,9 @@ class Stack:
         graph: capture the step; on a GPU if left out.
         compiled: compile the loss by `torch.compile`, which needs a C++ compiler or Triton.
 
+    Raises:
+        InputError: the precision is not the device's, or the form is unknown.
+
     >>> data = find.get("dataset", "toy").load()
     >>> runs = [Run(method="beta_vae", dataset="toy", batch=4, seed=s).complete() for s in (0, 1)]
     >>> stack = Stack(runs, data, torch.device("cpu"))
@@ -95,7 +100,7 @@ class Stack:
         models: Sequence[nn.Module] | None = None,
         moments: Sequence[State | None] | None = None,
         step: int = 0,
-        form: Form | str | None = None,
+        form: str | None = None,
         graph: bool | None = None,
         compiled: bool = False,
     ) -> None:
@@ -120,7 +125,7 @@ class Stack:
         """Parameters, hyperparameters and the optimiser on the device, stacked if several."""
         first = self.runs[0]
         if len(self.runs) == 1:
-            self.parameters = dict(self._loss.named_parameters())
+            self.parameters: dict[str, Tensor] = dict(self._loss.named_parameters())
             self._floats: dict[str, Tensor] = {}
         else:
             each = [dict(model.named_parameters()) for model in self.models]
@@ -159,9 +164,10 @@ class Stack:
             one, cpu = len(self.runs) == 1, self.device.type == "cpu"
             exact = self.runs[0].precision == "fp32"
             form = "cpu" if one and cpu and exact else "plain" if one or cpu else "matmul"
-        chosen: Any = "plain" if form == "grouped" else form
-        set_form(self._loss, chosen)
-        return chosen  # type: ignore[no-any-return]
+        if form not in FORMS:
+            raise InputError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+        set_form(self._loss, FORMS[form])
+        return FORMS[form]
 
     def _buffers(self) -> None:
         """What a step reads and writes, at addresses that stay."""
@@ -226,7 +232,7 @@ class Stack:
 
     def _on_side_stream(self) -> None:
         """An eager step as capturing wants it, on a stream that is not the default one."""
-        stream = torch.cuda.Stream(self.device)
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             self._compute()
@@ -235,7 +241,8 @@ class Stack:
     def _compute(self) -> None:
         index = self._index.index_select(0, self._cursor)[0]
         noise = self._noise.index_select(0, self._cursor)[0]
-        images = self.data.images(index.flatten()).unflatten(0, index.shape)
+        images = self.data.images(index.flatten())
+        images = images.view(*index.shape, *images.shape[1:])
         self.optimiser.zero_grad(set_to_none=True)
         values = self._work(images, noise)
         values["objective"].sum().backward()
@@ -293,12 +300,6 @@ class Stack:
             model.load_state_dict(self.state(member)["model"])
         set_form(model, "plain")
         return model.to(self.device).eval()
-
-    @contextlib.contextmanager
-    def on(self, stream: torch.cuda.Stream | None) -> Iterator[None]:
-        """Advance on a stream of its own."""
-        with contextlib.nullcontext() if stream is None else torch.cuda.stream(stream):
-            yield
 
 
 def _copied(tree: Any) -> Any:

@@ -21,7 +21,7 @@ from disentangle.checkpoint import Damaged, Saved, is_finished, log, read_log, r
 from disentangle.data import FactorData
 from disentangle.errors import InputError
 from disentangle.files import write_bytes
-from disentangle.precision import check_precision
+from disentangle.precision import check_precision, has_bf16
 from disentangle.run import Run
 from disentangle.stack import SPAN, Stack, alike
 
@@ -127,6 +127,8 @@ def train(
         for run in group:
             check(run, run_data)
             check_precision(run.precision, target)
+        if group[0].precision == "bf16" and not has_bf16(target):
+            tqdm.write(f"{target}: no bf16 instructions here, so that bf16 is slower than fp32")
         every = checkpoint_every or EVERY.get(target.type, EVERY_ELSEWHERE)
         job = _Job(run_data, target, None if folder is None else Path(folder), every, progress)
         size = stack or (1 if target.type == "cpu" else fitting(group, run_data, target))

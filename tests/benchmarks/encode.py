@@ -23,10 +23,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from disentangle import find
+from disentangle.build import build_model
 from disentangle.encode import encode
 from disentangle.provenance import hardware
 from disentangle.run import Run
-from disentangle.build import build_model
 
 IMAGES, ROUNDS, SIDE = 4096, 9, 2048
 
