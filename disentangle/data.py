@@ -137,9 +137,20 @@ class FactorData:
         return sample_pairs(self.sizes, n, k, rule, rng)
 
     def to(self, device: str | torch.device) -> FactorData:
-        """The same data with its images resident on ``device``."""
+        """The same data with its images resident on ``device``.
+
+        Raises:
+            InputError: they do not fit there.
+        """
         place = torch.device(device)
-        return self if place == self.device else replace(self, store=self.store.to(place), device=place)
+        if place == self.device:
+            return self
+        try:
+            return replace(self, store=self.store.to(place), device=place)
+        except torch.OutOfMemoryError:
+            raise InputError(
+                f"{self.name}: the images take {self.store.nbytes / 1e9:.1f} GB, which {place} has not free"
+            ) from None
 
     def _checked(self, index: NDArray[Any]) -> NDArray[np.int64]:
         if not np.issubdtype(index.dtype, np.integer):

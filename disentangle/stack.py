@@ -115,8 +115,9 @@ class Stack:
         if moments is not None:
             self._load_moments([state for state in moments if state is not None])
         self.form = self._choose(form)
-        self._work: Any = torch.compile(self._values) if compiled else self._values
+        self._compiled: Any = torch.compile(self._values) if compiled else None
         self._graph: Any = None
+        self._side: Any = None
         self._eager = 0 if (device.type == "cuda" if graph is None else graph) else None
         self._buffers()
         self._ahead: tuple[int, int, tuple[Tensor, Tensor]] | None = None
@@ -232,11 +233,13 @@ class Stack:
 
     def _on_side_stream(self) -> None:
         """An eager step as capturing wants it, on a stream that is not the default one."""
-        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(stream):
+        here = torch.cuda.current_stream(self.device)
+        if self._side is None:  # one for all, for the allocator keeps each stream's memory apart
+            self._side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        self._side.wait_stream(here)
+        with torch.cuda.stream(self._side):
             self._compute()
-        torch.cuda.current_stream(self.device).wait_stream(stream)
+        here.wait_stream(self._side)
 
     def _compute(self) -> None:
         index = self._index.index_select(0, self._cursor)[0]
@@ -244,7 +247,7 @@ class Stack:
         images = self.data.images(index.flatten())
         images = images.view(*index.shape, *images.shape[1:])
         self.optimiser.zero_grad(set_to_none=True)
-        values = self._work(images, noise)
+        values = self._values(images, noise) if self._compiled is None else self._compiled(images, noise)
         values["objective"].sum().backward()
         self.optimiser.step()
         if self._found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -150,24 +151,35 @@ def _halving(job: _Job, runs: list[Run], size: int) -> Iterator[Trained]:
         now = runs[:size]
         try:
             trained = job.train(now)
-        except torch.OutOfMemoryError:
-            if size == 1:
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(now) == 1:
                 raise InputError(
                     f"{job.device} has too little free memory for one run of {now[0].label()!r} with batches "
                     f"of {now[0].batch}; free some, or train on --device cpu"
                 ) from None
-            size = max(1, len(now) // 2)
+            size = len(now) // 2
             tqdm.write(f"{job.device}: out of memory with {len(now)} runs at once; going on with {size}")
         else:
             yield from trained
             runs = runs[size:]
             continue
-        if job.device.type == "cuda":  # not in the handler, which keeps the failed step's tensors alive
+        gc.collect()  # not in the handler, which keeps the failed step's tensors alive
+        if job.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether that is the reason: while a graph is captured, ending the capture fails in its place."""
+    while error is not None and not isinstance(error, torch.OutOfMemoryError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def fitting(runs: Sequence[Run], data: FactorData, device: torch.device) -> int:
     """How many of these alike runs to train as one on a GPU, from one measured step of a single run."""
+    gc.collect()
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(device)
     before = torch.cuda.memory_allocated(device)

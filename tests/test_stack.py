@@ -1,7 +1,9 @@
 """Stacks: a run in a stack is the run alone, whatever the others do."""
 
 import dataclasses
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -247,6 +249,46 @@ def test_one_run_that_does_not_fit_is_told(monkeypatch):
         train([run()], DATA, device="cpu")
     with pytest.raises(InputError, match="stack must be 1 or more, got 0"):
         train([run()], DATA, device="cpu", stack=0)
+
+
+def test_a_capture_that_fails_for_memory_is_known_by_its_cause(monkeypatch):
+    tried = []
+
+    def captured(self, steps):
+        tried.append(len(self.runs))
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(Stack, "advance", captured)
+    with pytest.raises(InputError, match="too little free memory"):
+        train([run(seed=s) for s in range(2)], DATA, device="cpu", stack=2)
+    assert tried == [2, 1]
+    monkeypatch.setattr(Stack, "advance", lambda self, steps: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train([run()], DATA, device="cpu")
+
+
+def test_a_stack_that_is_not_needed_any_more_frees_its_memory_at_once():
+    stack = Stack([run(), run(seed=1)], DATA, CPU)
+    stack.advance(1)
+    kept = weakref.ref(next(iter(stack.parameters.values())))
+    gc.disable()
+    try:
+        del stack
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def test_images_that_do_not_fit_on_the_device_are_told(monkeypatch):
+    def full(self, device):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Pixels, "to", full)
+    with pytest.raises(InputError, match=r"noise: the images take 0.0 GB, which meta has not free"):
+        DATA.to("meta")
 
 
 def test_stacks_fill_the_memory_evenly():
