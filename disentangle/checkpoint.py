@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def restore(folder: Path, model: nn.Module) -> Saved | None:
         model.load_state_dict(state["model"])
         moments = state["optimiser"]["state"]
         for index, parameter in enumerate(model.parameters()):
-            for name in ("exp_avg", "exp_avg_sq"):
+            for name in ("exp_avg", "exp_avg_sq") if index in moments else ():  # a frozen one has none
                 if moments[index][name].shape != parameter.shape:
                     raise ValueError(f"{name} {index} is {tuple(moments[index][name].shape)}")
         seconds = state["milliseconds"] / 1000
@@ -105,6 +106,14 @@ def read_log(folder: Path) -> list[dict[str, float]]:
             with contextlib.suppress(json.JSONDecodeError):
                 lines.append(json.loads(text))
     return lines
+
+
+def diverged_at(folder: Path) -> int | None:
+    """The step at which a run's loss was not finite, if that ended it."""
+    lines = read_log(folder)
+    if not lines or all(math.isfinite(value) for value in lines[-1].values()):
+        return None
+    return int(lines[-1]["step"])
 
 
 def rewind_log(folder: Path, step: int) -> dict[str, float]:

@@ -102,7 +102,7 @@ def convolution_by_matmul(x: Tensor, weight: Tensor, bias: Tensor, stride: int, 
         dim=2,
     )  # n, rows, block, within it, columns, block, within it, channels
     flat = patches.permute(0, 1, 4, 2, 3, 5, 6, 7).reshape(n * rows * columns, kernel * kernel * channels)
-    product = flat @ weight.permute(2, 3, 1, 0).reshape(flat.shape[1], -1) + bias
+    product = torch.addmm(bias, flat, weight.permute(2, 3, 1, 0).reshape(flat.shape[1], -1))
     return product.reshape(n, rows, columns, -1).permute(0, 3, 1, 2)
 
 
@@ -125,7 +125,7 @@ def transposed_by_matmul(x: Tensor, weight: Tensor, bias: Tensor, stride: int, p
     rows, columns = (height + last) * stride, (width + last) * stride
     pixels = total.permute(0, 1, 3, 2, 4, 5).reshape(n, rows, columns, features)
     pixels = pixels[:, padding : rows - padding, padding : columns - padding]
-    return (pixels + bias).permute(0, 3, 1, 2)
+    return (pixels + bias.to(pixels.dtype)).permute(0, 3, 1, 2)
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from disentangle.draws import generator
 from disentangle.errors import InputError
 from disentangle.files import whole_file
 from disentangle.memory import keep_freed_memory
+from disentangle.precision import computing_in
 from disentangle.run import Run
 
 if TYPE_CHECKING:
@@ -78,7 +79,11 @@ def encode(
         return cached
     represent = find.get("method", run.method).represent
     codes = np.empty((len(rows), run.latents), np.float32)
-    with tqdm(total=len(rows), desc="encoding", disable=None if progress else True, unit="image") as bar:
+    hidden = None if progress else True
+    with (
+        computing_in("fp32", data.device),  # whatever the run was trained in
+        tqdm(total=len(rows), desc="encoding", disable=hidden, unit="image") as bar,
+    ):
         for start, images in batches(model, data, rows):
             part = represent(model, images).float().cpu().numpy()
             codes[start : start + len(part)] = part

@@ -44,7 +44,9 @@ class Method:
         build: ``(encoder, decoder, latents, settings) -> model``.
         loss: ``(model, images, noise, settings) -> LossResult``; ``images`` is a batch
             ``(B, C, H, W)`` or, where `pairs`, a tuple of two; ``noise`` is ``(B, 1, latents)``,
-            or a tuple of two.
+            or a tuple of two. On a GPU runs train in stacks, where a setting that is a float comes as a
+            tensor of no axes: the loss computes with it, and neither branches on it nor draws from torch.
+            It does not read `k` and `pairs`, and `build` reads no float; the trainer draws with the former.
         represent: ``(model, images) -> codes (B, latents)``, the representation to be scored.
         decode: ``(model, codes (B, latents)) -> images in [0, 1]``, for pictures.
         pairs: whether a batch is weakly supervised pairs.

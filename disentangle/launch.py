@@ -19,13 +19,15 @@ from disentangle.checkpoint import is_finished
 from disentangle.data import FactorData
 from disentangle.encode import cache_file, encode, evaluation_rows
 from disentangle.errors import InputError
-from disentangle.parallel import Outcome, run_all
+from disentangle.job import Trained
+from disentangle.parallel import Outcome, one_thread, run_all
 from disentangle.rows import Row, extended, is_complete, make_row, read_row, write_row
 from disentangle.run import Run
 from disentangle.score import Score, metric_id, score
 from disentangle.study import Study, Task, plan, resolve_sources
-from disentangle.train import Trained, choose_device, train
+from disentangle.train import choose_device, groups, train
 
+CLAIM = 256  # runs that are trained together before others are claimed
 POLL = 1.0  # seconds between looks at runs that another command holds
 
 
@@ -71,9 +73,8 @@ def carry_out(
     )
     ended: dict[str, Outcome] = {}
     waiting, ready = left, left
-    together = stack is None if target.startswith("cuda") else (stack or 1) > 1
     while waiting:
-        if together:
+        if stacks(target, stack):
             train_together(ready, folder / "work", target, stack, checkpoint_every, say)
         for outcome in run_all(do, ready, folder / "work", workers) if ready else ():
             if outcome.status != "held":
@@ -95,6 +96,15 @@ def _is_held(work: Path) -> bool:
         return True
 
 
+def stacks(device: str, stack: int | None) -> bool:
+    """Whether runs are trained together before each has its turn: asked for, or the custom of a GPU.
+
+    >>> stacks("cpu", None), stacks("cpu", 8), stacks("cuda", None), stacks("cuda", 8), stacks("cuda", 1)
+    (False, True, True, True, False)
+    """
+    return stack > 1 if stack is not None else device.startswith("cuda")
+
+
 def train_together(
     tasks: list[Task],
     work: Path,
@@ -105,24 +115,36 @@ def train_together(
 ) -> None:
     """Train what of the tasks is not trained and nobody else holds, in stacks of alike runs.
 
-    Whatever fails is tried again, and told, when its own turn comes.
+    Runs are claimed some hundreds at a time: another command on the study finds work too, and a process
+    may not have a thousand locks open. Whatever fails is tried again, and told, when its own turn comes.
     """
+    one_thread()  # as every run alone
     left = [t for t in tasks if isinstance(t, Run) and not is_finished(work / t.key(), t.steps)]
-    with contextlib.ExitStack() as locks:
-        held: dict[tuple[str, str], list[Run]] = {}
-        for run in left:
-            (work / run.key()).mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(filelock.Timeout):
-                locks.enter_context(filelock.FileLock(work / run.key() / "lock", timeout=0))
-                held.setdefault((run.dataset, run.source), []).append(run)
-        for (dataset, source), runs in held.items():
-            try:
-                train(
-                    runs, load_once(dataset, source, device), work,
-                    device=device, stack=stack, checkpoint_every=checkpoint_every,
-                )  # fmt: skip
-            except Exception as error:  # one data set's failure must not take the study along
-                say(f"training {len(runs)} runs on {dataset} together: {type(error).__name__}: {error}")
+    for group in groups(left):
+        for start in range(0, len(group), CLAIM):
+            with contextlib.ExitStack() as locks:
+                held = [run for run in group[start : start + CLAIM] if _claimed(work / run.key(), locks)]
+                try:
+                    train(
+                        held, load_once(group[0].dataset, group[0].source, device), work,
+                        device=device, stack=stack, checkpoint_every=checkpoint_every,
+                    )  # fmt: skip
+                except Exception as error:  # one method's failure must not take the study along
+                    reason = (str(error).splitlines() or [""])[0]
+                    say(
+                        f"{len(held)} runs of {group[0].method} on {group[0].dataset} could not be trained "
+                        f"together: {type(error).__name__}: {reason}"
+                    )
+
+
+def _claimed(place: Path, locks: contextlib.ExitStack) -> bool:
+    """Take a run's lock, unless another process has it."""
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        locks.enter_context(filelock.FileLock(place / "lock", timeout=0))
+    except filelock.Timeout:
+        return False
+    return True
 
 
 def perform(

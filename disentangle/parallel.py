@@ -33,7 +33,7 @@ class Outcome:
 def run_all(do: Callable[[Task], Outcome], tasks: list[Task], work: Path, workers: int) -> Iterator[Outcome]:
     """The outcomes of all tasks, as they come: in this process, or in ``workers`` others."""
     if workers == 1:
-        _one_thread()  # as in a worker process: the numbers must not depend on it
+        one_thread()  # as in a worker process: the numbers must not depend on it
         yield from map(do, tasks)
         return
     with _Bar(tasks, work) as bar:
@@ -42,7 +42,8 @@ def run_all(do: Callable[[Task], Outcome], tasks: list[Task], work: Path, worker
             yield outcome
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Have this process compute on one core, so that its numbers are those of every other."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -79,7 +80,7 @@ def _until_death(
     """Outcomes until all tasks are done or a worker dies; ``markers`` then names those under way."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    pool = ProcessPoolExecutor(max_workers=min(workers, len(tasks)), initializer=_one_thread)
+    pool = ProcessPoolExecutor(max_workers=min(workers, len(tasks)), initializer=one_thread)
     waiting, running, whole = deque(tasks), dict[Any, str](), False
     try:
         while waiting or running:

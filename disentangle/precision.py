@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 
 from disentangle.errors import InputError
+from disentangle.run import Precision
 
-Precision = Literal["fp32", "tf32", "bf16"]
+AMPERE = (8, 0)  # the first generation of GPUs with TF32
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -20,11 +20,19 @@ def check_precision(precision: str, device: torch.device) -> None:
     than float32.
 
     Raises:
-        InputError: TF32 on a CPU.
+        InputError: TF32 on a CPU, or on a GPU that would silently compute in float32.
     """
-    if precision == "tf32" and device.type != "cuda":
+    if precision != "tf32":
+        return
+    if device.type != "cuda":
         raise InputError(
             f"precision 'tf32' needs an NVIDIA GPU, the device is {device}; expected fp32 or bf16"
+        )
+    capability = torch.cuda.get_device_capability(device)
+    if capability < AMPERE:
+        raise InputError(
+            f"precision 'tf32' needs an NVIDIA GPU of compute capability 8.0 or later, {device} has "
+            f"{'.'.join(map(str, capability))}; expected fp32"
         )
 
 
@@ -43,16 +51,22 @@ def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
     to 10 bits (NVIDIA GPUs). ``"bf16"``: those products in bfloat16 by `torch.autocast`; parameters, the
     optimiser, sums and the loss stay float32.
     """
-    rounded = precision == "tf32"
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = rounded
-    try:
+    with contextlib.ExitStack() as settings:
+        if device.type == "cuda":
+            settings.enter_context(_tf32(precision == "tf32"))
         if precision == "bf16":
             # The cache of rounded weights would outlive a captured graph's memory.
-            with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
-                yield
-        else:
-            yield
+            settings.enter_context(torch.autocast(device.type, torch.bfloat16, cache_enabled=False))
+        yield
+
+
+@contextlib.contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Torch's own defaults differ: it rounds convolutions to TF32 and matrix products not."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    try:
+        yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from disentangle.data import FactorData
+    from disentangle.job import Trained
     from disentangle.metrics.udr import UDR
-    from disentangle.train import Trained
 
 POINTS = 10_000
 

@@ -13,6 +13,7 @@ from disentangle import find
 from disentangle.errors import convert
 
 Hyper = str | int | float | bool
+Precision = Literal["fp32", "tf32", "bf16"]
 FORMAT = 1  # raised when the same settings begin to give other numbers
 
 
@@ -48,7 +49,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     batch: Annotated[int, msgspec.Meta(ge=1)] = 64
     lr: Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)] = 1e-4
     latents: Annotated[int, msgspec.Meta(ge=1)] = 10
-    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
 
     def settings(self) -> Any:
         """The method's checked hyperparameters.

@@ -16,6 +16,7 @@ from disentangle.build import build_model
 from disentangle.convolutions import Form, set_form
 from disentangle.data import FactorData
 from disentangle.errors import InputError
+from disentangle.graph import StepGraph
 from disentangle.memory import keep_freed_memory
 from disentangle.precision import check_precision, computing_in
 from disentangle.run import Run
@@ -24,18 +25,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPAN = 50  # steps whose draws are made at once, and between reads of the losses
-WARM = 3  # eager steps before a step is captured as a CUDA graph
-# Settings that the trainer itself uses to draw; the loss does not see them.
+# Settings of methods on pairs that the trainer draws with; the loss must not read them.
 DRAWING = ("k", "pairs")
 FORMS: dict[str, Form] = {"plain": "plain", "grouped": "plain", "cpu": "cpu", "matmul": "matmul"}
 State = dict[str, Any]  # of one run: its parameters and Adam's moments, as tensors on the CPU
 
 
 def alike(run: Run) -> tuple[Any, ...]:
-    """What the runs of a stack share: all but the seed, k, pairs and float hyperparameters."""
-    hyper = {k: v for k, v in run.complete().hyper.items() if k not in DRAWING and not isinstance(v, float)}
+    """What the runs of a stack share: all but the seed, the settings of drawing and float hyperparameters."""
+    own = DRAWING if find.get("method", run.method).pairs else ()
+    hyper = {k: v for k, v in run.complete().hyper.items() if k not in own and not isinstance(v, float)}
     fields = (run.method, run.dataset, run.source, run.steps, run.batch, run.lr, run.latents, run.precision)
     return (*fields, tuple(sorted(hyper.items())))
+
+
+def stackable(model: nn.Module) -> bool:
+    """Whether models like this can be stacked: all their state is parameters, none of them shared."""
+    return list(model.state_dict()) == [name for name, _ in model.named_parameters()]
 
 
 class _Loss(nn.Module):
@@ -80,7 +86,7 @@ class Stack:
         compiled: compile the loss by `torch.compile`, which needs a C++ compiler or Triton.
 
     Raises:
-        InputError: the precision is not the device's, or the form is unknown.
+        InputError: the precision is not the device's, the form is unknown, or such models cannot be stacked.
 
     >>> data = find.get("dataset", "toy").load()
     >>> runs = [Run(method="beta_vae", dataset="toy", batch=4, seed=s).complete() for s in (0, 1)]
@@ -109,6 +115,8 @@ class Stack:
         check_precision(first.precision, device)
         keep_freed_memory()
         self.models = list(models) if models else [build_model(run, data) for run in self.runs]
+        if len(self.runs) > 1 and not stackable(self.models[0]):
+            raise InputError(f"{first.method}: a model with buffers or shared parameters trains alone")
         self._batches = [Batches(run, data.sizes) for run in self.runs]
         self._loss = _Loss(self.models[0].to(device).train(), first)
         self._place()
@@ -116,9 +124,7 @@ class Stack:
             self._load_moments([state for state in moments if state is not None])
         self.form = self._choose(form)
         self._compiled: Any = torch.compile(self._values) if compiled else None
-        self._graph: Any = None
-        self._side: Any = None
-        self._eager = 0 if (device.type == "cuda" if graph is None else graph) else None
+        self._graph = StepGraph(device) if (device.type == "cuda" if graph is None else graph) else None
         self._buffers()
         self._ahead: tuple[int, int, tuple[Tensor, Tensor]] | None = None
 
@@ -131,9 +137,9 @@ class Stack:
         else:
             each = [dict(model.named_parameters()) for model in self.models]
             self.parameters = {
-                f"model.{name}": torch.stack([one[name].detach().to(self.device) for one in each])
+                f"model.{name}": torch.stack([one[name].detach() for one in each])
                 .to(self.device)
-                .requires_grad_()
+                .requires_grad_(each[0][name].requires_grad)
                 for name in each[0]
             }
             floats = [name for name, value in first.complete().hyper.items() if isinstance(value, float)]
@@ -194,7 +200,10 @@ class Stack:
             self._cursor.zero_()
             with computing_in(self.runs[0].precision, self.device):
                 for _ in range(count):
-                    self._one()
+                    if self._graph is None:
+                        self._compute()
+                    else:
+                        self._graph.run(self._compute, self.optimiser)
             self._done, self.step, steps = count, self.step + count, steps - count
 
     def prepare(self, steps: int) -> None:
@@ -214,32 +223,6 @@ class Stack:
         if self.device.type == "cuda":
             return index.pin_memory(), noise.pin_memory()
         return index, noise
-
-    def _one(self) -> None:
-        """A step: eagerly, or as a graph once the first ones have allocated what they need."""
-        if self._eager is None:
-            self._compute()
-        elif self._graph is not None:
-            self._graph.replay()
-        elif self._eager < WARM:
-            self._on_side_stream()
-            self._eager += 1
-        else:
-            self.optimiser.zero_grad(set_to_none=True)
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
-                self._compute()
-            self._graph.replay()  # capturing computed nothing
-
-    def _on_side_stream(self) -> None:
-        """An eager step as capturing wants it, on a stream that is not the default one."""
-        here = torch.cuda.current_stream(self.device)
-        if self._side is None:  # one for all, for the allocator keeps each stream's memory apart
-            self._side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        self._side.wait_stream(here)
-        with torch.cuda.stream(self._side):
-            self._compute()
-        here.wait_stream(self._side)
 
     def _compute(self) -> None:
         index = self._index.index_select(0, self._cursor)[0]
@@ -281,26 +264,30 @@ class Stack:
         table = self._found[: self._done].cpu().numpy()
         return {name: table[:, i] for i, name in enumerate(self._names)}
 
+    def weights(self, member: int) -> dict[str, Tensor]:
+        """A member's parameters, as its model's state dict has them."""
+        own = self.models[member].state_dict()
+        if len(self.runs) == 1:
+            return own
+        return {name: self.parameters[f"model.{name}"].detach()[member] for name in own}
+
     def state(self, member: int) -> State:
         """A member's parameters and Adam's moments, as a run that trains alone would have them."""
-        model = self.models[member].state_dict()
         saved = self.optimiser.state_dict()
         if len(self.runs) > 1:
-            stacked = {name.removeprefix("model."): value for name, value in self.parameters.items()}
-            model = {name: stacked[name].detach()[member] for name in model}
             moments = {
                 index: {k: v if k == "step" else v[member] for k, v in of.items()}
                 for index, of in saved["state"].items()
             }
             saved = {**saved, "state": moments}
-        copied: State = _copied({"model": model, "optimiser": saved})
+        copied: State = _copied({"model": self.weights(member), "optimiser": saved})
         return copied
 
     def finish(self, member: int) -> nn.Module:
         """A member's model with its weights of now, in evaluation mode and in torch's own convolutions."""
         model = self.models[member]
         if len(self.runs) > 1:
-            model.load_state_dict(self.state(member)["model"])
+            model.load_state_dict(self.weights(member))
         set_form(model, "plain")
         return model.to(self.device).eval()
 

@@ -15,10 +15,9 @@ import msgspec
 from disentangle import find
 from disentangle.calibrate import NAMES, Calibration
 from disentangle.errors import InputError, convert
-from disentangle.run import Hyper, Run
+from disentangle.run import Hyper, Precision, Run
 from disentangle.score import metric_id
 
-Precision = Literal["fp32", "tf32", "bf16"]
 Task = Run | Calibration
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]

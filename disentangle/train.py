@@ -4,58 +4,27 @@ from __future__ import annotations
 
 import gc
 import math
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from disentangle import find
 from disentangle.build import build_model, check
-from disentangle.checkpoint import Damaged, Saved, is_finished, log, read_log, restore, rewind_log, save
+from disentangle.checkpoint import Damaged, Saved, diverged_at, is_finished, read_log, restore
 from disentangle.data import FactorData
 from disentangle.errors import InputError
-from disentangle.files import write_bytes
+from disentangle.job import Job, Trained
 from disentangle.precision import check_precision, has_bf16
 from disentangle.run import Run
-from disentangle.stack import SPAN, Stack, alike
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from disentangle.stack import Stack, alike, stackable
 
 SHARE = 0.8  # of the free GPU memory that a stack may be planned for
 EVERY = {"cpu": 500}  # steps between checkpoints
 EVERY_ELSEWHERE = 20_000  # a stack does a thousand steps in seconds, and writes a file per run
-
-
-@dataclass
-class Trained:
-    """A trained model.
-
-    Attributes:
-        run: what was trained.
-        model: the model, in evaluation mode.
-        status: ``"done"`` or ``"diverged"``.
-        step: the steps done; for a diverged run the first step whose loss was not finite.
-        values: the objective and its diagnostics at the last step read, or at the diverged one.
-        seconds: wall-clock training time, that of earlier parts of a resumed run too; of a stack, this
-            run's share (the time over the number of runs).
-        stack: how many runs trained as one, most recently.
-    """
-
-    run: Run
-    model: nn.Module
-    status: str
-    step: int
-    values: dict[str, float]
-    seconds: float
-    stack: int = 1
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -95,7 +64,8 @@ def train(
     On a GPU runs that differ only in seed and float hyperparameters train together, as many as its free
     memory holds; where it runs out, the stack is halved and goes on from the checkpoints. On a CPU they
     train one after the other, which is faster there. A stack computes what its runs compute alone, but
-    for rounding, which training amplifies as it does between two kinds of processor.
+    for rounding, which training amplifies as it does between two kinds of processor. A run that diverged
+    is not tried again; delete its folder for that.
 
     Args:
         runs: what to train.
@@ -110,7 +80,7 @@ def train(
         InputError: a run's settings cannot be used, the data are not those that it names, or a single
             run does not fit in the GPU's memory.
 
-    >>> from disentangle.data import FactorData
+    >>> import numpy as np
     >>> from disentangle.images import Pixels
     >>> images = np.random.default_rng(0).integers(0, 2, (6, 64, 64), dtype=np.uint8)
     >>> tiny = FactorData("tiny", ("a", "b"), (np.arange(2), np.arange(3)), Pixels(images, 1), "user", "")
@@ -123,7 +93,7 @@ def train(
     if stack is not None and stack < 1:
         raise InputError(f"stack must be 1 or more, got {stack}")
     done: dict[str, Trained] = {}
-    for group in _groups(asked):
+    for group in groups(asked):
         run_data = (load(group[0]) if data is None else _matching(group, data)).to(target)
         for run in group:
             check(run, run_data)
@@ -131,13 +101,21 @@ def train(
         if group[0].precision == "bf16" and not has_bf16(target):
             tqdm.write(f"{target}: no bf16 instructions here, so that bf16 is slower than fp32")
         every = checkpoint_every or EVERY.get(target.type, EVERY_ELSEWHERE)
-        job = _Job(run_data, target, None if folder is None else Path(folder), every, progress)
-        size = stack or (1 if target.type == "cpu" else fitting(group, run_data, target))
+        job = Job(run_data, target, None if folder is None else Path(folder), every, progress)
+        size = _size(group, run_data, target, stack)
         done |= {trained.run.key(): trained for trained in _halving(job, group, size)}
     return [done[run.key()] for run in asked]
 
 
-def _groups(runs: Sequence[Run]) -> list[list[Run]]:
+def _size(runs: Sequence[Run], data: FactorData, device: torch.device, asked: int | None) -> int:
+    """How many of these alike runs train as one."""
+    most = len(runs) if asked is None else min(asked, len(runs))
+    if most == 1 or (asked is None and device.type == "cpu") or not stackable(build_model(runs[0], data)):
+        return 1
+    return fitting(runs, data, device) if asked is None else most
+
+
+def groups(runs: Sequence[Run]) -> list[list[Run]]:
     """The runs, each once, with those together that may train as one."""
     groups: dict[Any, dict[str, Run]] = {}
     for run in runs:
@@ -145,7 +123,7 @@ def _groups(runs: Sequence[Run]) -> list[list[Run]]:
     return [list(group.values()) for group in groups.values()]
 
 
-def _halving(job: _Job, runs: list[Run], size: int) -> Iterator[Trained]:
+def _halving(job: Job, runs: list[Run], size: int) -> Iterator[Trained]:
     """Train alike runs in stacks of a size, halved whenever the memory runs out."""
     while runs:
         now = runs[:size]
@@ -164,9 +142,9 @@ def _halving(job: _Job, runs: list[Run], size: int) -> Iterator[Trained]:
         else:
             yield from trained
             runs = runs[size:]
-            continue
-        gc.collect()  # not in the handler, which keeps the failed step's tensors alive
+        # Not in the handler, which keeps the failed step's tensors alive.
         if job.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
 
 
@@ -237,140 +215,15 @@ def load_trained(folder: str | Path, device: str = "auto") -> tuple[Trained, Fac
         saved = restore(folder, model) or Saved()
     except Damaged as damaged:
         raise InputError(f"{damaged}; train the run again") from None
+    if saved.step < run.steps:  # killed after the log's last line and before the checkpoint
+        raise InputError(f"{folder}: the run stopped at step {saved.step} of {run.steps}; train it again")
     model = model.to(data.device).eval()
     return Trained(run, model, "done", run.steps, {}, saved.seconds, saved.stack), data
 
 
 def _how_far(folder: Path, steps: int) -> str:
-    lines = read_log(folder)
-    if lines and not all(math.isfinite(v) for v in lines[-1].values()):
-        return f"the run diverged at step {lines[-1]['step']} and has no model"
+    diverged, lines = diverged_at(folder), read_log(folder)
+    if diverged is not None:
+        return f"the run diverged at step {diverged} and has no model"
     step = lines[-1]["step"] if lines else 0
     return f"the run stopped at step {step} of {steps}; train it again to finish it"
-
-
-@dataclass
-class _Member:
-    """One run of a stack: where it is."""
-
-    run: Run
-    folder: Path | None
-    model: nn.Module
-    saved: Saved
-    seconds: float = 0.0
-    values: dict[str, float] = field(default_factory=dict)
-    diverged: int | None = None
-
-    def note(self, names: Sequence[str], table: NDArray[np.float32], begin: int) -> None:
-        """Log the mean of the losses ``(steps, names)`` since the last time, or the first bad ones."""
-        if self.diverged is not None:
-            return
-        bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
-        row = table[bad[0]] if bad.size else table.mean(axis=0)
-        self.values = {name: float(value) for name, value in zip(names, row, strict=True)}
-        if bad.size:
-            self.diverged = begin + int(bad[0])
-        if self.folder is not None:
-            step = begin + len(table) if self.diverged is None else self.diverged
-            log(self.folder, {"step": step, "seconds": round(self.seconds, 3), **self.values})
-
-    def trained(self, model: nn.Module, step: int, stack: int) -> Trained:
-        status, done = ("done", step) if self.diverged is None else ("diverged", self.diverged)
-        return Trained(self.run, model.eval(), status, done, self.values, self.seconds, stack)
-
-
-@dataclass
-class _Job:
-    """How runs are trained: the data, the device, where to keep what."""
-
-    data: FactorData
-    device: torch.device
-    folder: Path | None
-    every: int
-    progress: bool
-
-    def train(self, runs: Sequence[Run]) -> list[Trained]:
-        """Train alike runs, those that have come equally far as one stack."""
-        members = [self._begin(run) for run in runs]
-        trained: dict[str, Trained] = {}
-        for step in sorted({member.saved.step for member in members}):
-            level = [member for member in members if member.saved.step == step]
-            results = self._finished(level) if step >= level[0].run.steps else self._together(level, step)
-            trained |= {result.run.key(): result for result in results}
-        return [trained[run.key()] for run in runs]
-
-    def _begin(self, run: Run) -> _Member:
-        """The run's folder, and its last checkpoint if there is one."""
-        model = build_model(run, self.data)
-        if self.folder is None:
-            return _Member(run, None, model, Saved())
-        place = self.folder / run.key()
-        place.mkdir(parents=True, exist_ok=True)
-        write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
-        try:
-            saved = restore(place, model) or Saved()
-        except Damaged as damaged:
-            tqdm.write(f"{damaged}; the run begins anew")
-            model, saved = build_model(run, self.data), Saved()
-        last = rewind_log(place, saved.step)
-        values = {k: v for k, v in last.items() if k not in ("step", "seconds")}
-        return _Member(run, place, model, saved, saved.seconds, values)
-
-    def _finished(self, members: list[_Member]) -> list[Trained]:
-        return [m.trained(m.model.to(self.device), m.run.steps, m.saved.stack) for m in members]
-
-    def _together(self, members: list[_Member], start: int) -> list[Trained]:
-        stack = Stack(
-            [m.run for m in members],
-            self.data,
-            self.device,
-            models=[m.model for m in members],
-            moments=[m.saved.optimiser for m in members] if start else None,
-            step=start,
-        )
-        began, steps = time.perf_counter(), members[0].run.steps
-        with self._bar(members, start) as bar:
-            while stack.step < steps and any(m.diverged is None for m in members):
-                before, stop = stack.step, self._next(stack.step, steps)
-                stack.advance(stop - before)
-                if stop < steps:
-                    stack.prepare(self._next(stop, steps) - stop)
-                values = stack.read()
-                table = np.stack(list(values.values()), axis=-1)
-                share = (time.perf_counter() - began) / len(members)
-                for i, member in enumerate(members):
-                    member.seconds = member.saved.seconds + share
-                    member.note(list(values), table[:, i], before)
-                bar.update(stop - before)
-                bar.set_postfix_str(_in_short(members))
-                if stop == steps or stop % self.every == 0:
-                    self._save(stack, members)
-        return [m.trained(stack.finish(i), stack.step, len(members)) for i, m in enumerate(members)]
-
-    def _next(self, step: int, steps: int) -> int:
-        """Where the losses are read next: every so many steps, at checkpoints and at the end."""
-        return min(steps, (step // SPAN + 1) * SPAN, (step // self.every + 1) * self.every)
-
-    def _save(self, stack: Stack, members: list[_Member]) -> None:
-        for i, member in enumerate(members):
-            if member.folder is not None and member.diverged is None:
-                save(member.folder, stack.step, member.seconds, len(members), stack.state(i))
-
-    def _bar(self, members: list[_Member], start: int) -> Any:
-        run, several = members[0].run, len(members) > 1
-        name = f"{run.method} x {len(members)}" if several else f"{run.method} seed {run.seed}"
-        return tqdm(
-            total=run.steps, initial=start, desc=name,
-            disable=None if self.progress else True, unit="step", mininterval=0.5,
-        )  # fmt: skip
-
-
-def _in_short(members: list[_Member]) -> str:
-    """The parts of the loss, the mean over the runs that go on, for a bar: ``elbo -105 rec -85 kl 20``."""
-    going = [m.values for m in members if m.diverged is None] or [members[0].values]
-    mean = {name: sum(values[name] for values in going) / len(going) for name in going[0]}
-    short = {k.replace("log_likelihood", "rec").replace("kl_divergence", "kl"): v for k, v in mean.items()}
-    lost = len(members) - len(going)
-    return " ".join(f"{k} {v:.0f}" for k, v in short.items() if k != "objective") + (
-        f" ({lost} diverged)" if lost and len(members) > 1 else ""
-    )

@@ -343,6 +343,9 @@ def test_runs_that_another_command_holds_are_left_out_of_a_stack(tiny, monkeypat
     with filelock.FileLock(folder / "work" / first.key() / "lock"):
         launch.train_together([first, second], folder / "work", "cpu", 2, None, print)
     assert seen == [[second.seed]]
+    monkeypatch.setattr(launch, "CLAIM", 1)
+    launch.train_together([first, second], folder / "work", "cpu", 2, None, print)
+    assert seen[1:] == [[first.seed], [second.seed]]
 
 
 def test_what_fails_together_is_told_and_tried_alone(tiny, monkeypatch):
@@ -357,7 +360,7 @@ def test_what_fails_together_is_told_and_tried_alone(tiny, monkeypatch):
     folder, study = tiny
     done = launch.carry_out(study, folder, device="cpu", stack=2, say=said.append)
     assert [o.status for o in done] == ["done"] * 4
-    assert "training 2 runs on toy together: RuntimeError: no kernel image" in said
+    assert "2 runs of vae on toy could not be trained together: RuntimeError: no kernel image" in said
 
 
 def test_precision_has_a_line_of_its_own(tmp_path):

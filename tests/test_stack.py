@@ -3,14 +3,18 @@
 import dataclasses
 import gc
 import math
+import resource
+import sys
 import weakref
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from disentangle import InputError, Run, find
 from disentangle.batches import Batches
+from disentangle.build import build_model
 from disentangle.checkpoint import read_log
 from disentangle.data import FactorData
 from disentangle.draws import generator
@@ -22,8 +26,7 @@ from disentangle.stack import Stack, alike
 from disentangle.train import stack_size, train
 
 CPU = torch.device("cpu")
-METHODS = [name for name in find.names("method") if name != "toy"]
-HYPER = {"beta_vae": [{"beta": 1.0}, {"beta": 4.0}], "ada_gvae": [{"k": 1}, {"k": "rnd", "beta": 2.0}]}
+METHODS = find.names("method")
 
 
 def noise_images():
@@ -42,8 +45,13 @@ def run(method="beta_vae", **changes):
 
 
 def several(method, **changes):
-    hyper = HYPER.get(method, [{}, {}])
-    return [run(method, seed=seed, hyper=hyper[seed % 2], **changes) for seed in range(3)]
+    """Runs that differ in their seeds, in each of the method's float settings and in what it draws."""
+    descriptor = find.get("method", method)
+    hyper = [{}, {"k": "rnd"} if descriptor.pairs else {}]
+    for f in msgspec.structs.fields(descriptor.settings):
+        if isinstance(f.default, float):
+            hyper.append({f.name: 2 * f.default + 0.5})
+    return [run(method, seed=seed, hyper=one, **changes) for seed, one in enumerate(hyper)]
 
 
 def weights(model):
@@ -156,6 +164,8 @@ def test_a_diverged_member_does_not_harm_the_others(tmp_path, double):
     assert not all(map(math.isfinite, found[1].values.values()))
     assert not (tmp_path / bad.key() / "checkpoint.pt").exists()
     assert len(read_log(tmp_path / bad.key())) == 1
+    [again] = train([bad], double, tmp_path, device="cpu")
+    assert (again.status, again.step, len(read_log(tmp_path / bad.key()))) == ("diverged", found[1].step, 1)
     for trained in (found[0], found[2]):
         pair = Stack([trained.run, trained.run], double, CPU)
         pair.advance(120)
@@ -238,6 +248,46 @@ def test_out_of_memory_halves_the_stack_and_goes_on(tmp_path, monkeypatch, capsy
     for trained in found:
         [alone] = train([trained.run], double, device="cpu")
         assert close(weights(trained.model), weights(alone.model))
+
+
+def test_models_that_cannot_be_stacked_train_alone(monkeypatch):
+    """With buffers, which belong to one model; a parameter that is frozen stays so."""
+    vae = find.get("method", "vae")
+
+    def build(encoder, decoder, latents, settings):
+        model = vae.build(encoder, decoder, latents, settings)
+        model.register_buffer("seen", torch.zeros(3))
+        return model
+
+    real = find.get
+    changed = dataclasses.replace(vae, build=build)
+    monkeypatch.setattr(find, "get", lambda kind, name: changed if name == "vae" else real(kind, name))
+    found = train([run("vae", seed=s) for s in range(2)], DATA, device="cpu", stack=2)
+    assert [t.stack for t in found] == [1, 1]
+    with pytest.raises(InputError, match="vae: a model with buffers or shared parameters trains alone"):
+        Stack([run("vae"), run("vae", seed=1)], DATA, CPU)
+
+
+def test_a_frozen_parameter_stays_frozen_and_is_resumed(monkeypatch, tmp_path, double):
+    vae = find.get("method", "vae")
+
+    def build(encoder, decoder, latents, settings):
+        encoder[0].weight.requires_grad_(False)
+        return vae.build(encoder, decoder, latents, settings)
+
+    real = find.get
+    changed = dataclasses.replace(vae, build=build)
+    monkeypatch.setattr(find, "get", lambda kind, name: changed if name == "vae" else real(kind, name))
+    runs = [run("vae", seed=s) for s in range(2)]
+    alone = train(runs, double, tmp_path, device="cpu")
+    together = train(runs, double, device="cpu", stack=2)
+    again = train(runs, double, tmp_path, device="cpu")
+    for one, a, b, c in zip(runs, alone, together, again, strict=True):
+        start = build_model(one, double).encoder[0].weight
+        assert all(torch.equal(start, t.model.encoder[0].weight) for t in (a, b, c))
+        assert close(weights(b.model), weights(a.model))
+        assert torch.equal(weights(c.model), weights(a.model))
+        assert not (tmp_path / one.key() / "checkpoint.damaged").exists()
 
 
 def test_one_run_that_does_not_fit_is_told(monkeypatch):
@@ -334,11 +384,15 @@ def test_bf16_rounds_the_products_and_says_so():
     assert np.allclose(both.read()["objective"][:, 0], b[:, 0], rtol=0.01)
 
 
-def test_tf32_is_a_gpu_s():
+def test_tf32_is_a_gpu_s(monkeypatch):
     with pytest.raises(InputError, match="precision 'tf32' needs an NVIDIA GPU, the device is cpu"):
         train([run(precision="tf32")], DATA, device="cpu")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     check_precision("tf32", torch.device("cuda"))
     matmul = torch.backends.cuda.matmul
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    with pytest.raises(InputError, match=r"capability 8.0 or later, cuda has 7.5; expected fp32"):
+        check_precision("tf32", torch.device("cuda"))
     before = matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     with computing_in("tf32", torch.device("cuda")):
         assert matmul.allow_tf32
@@ -348,8 +402,15 @@ def test_tf32_is_a_gpu_s():
     assert before == (matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
 
 
-def test_keeping_freed_memory_can_be_asked_again():
-    assert keep_freed_memory() == keep_freed_memory()
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")
+def test_a_step_does_not_fetch_its_memory_anew():
+    if not keep_freed_memory():
+        pytest.skip("another C library")
+    stack = Stack([run(batch=64)], DATA, CPU)
+    stack.advance(4)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    stack.advance(2)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 8000  # of 32,000 and more otherwise
 
 
 @pytest.mark.slow
@@ -394,6 +455,61 @@ def test_a_gpu_computes_what_a_cpu_does(method, form):
     for stack in (there, here):
         stack.advance(8)
     assert np.allclose(there.read()["objective"], here.read()["objective"], rtol=1e-3)
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_a_captured_step_rounds_as_it_should(precision):
+    gpu = torch.device("cuda")
+    exact, rounded = (Stack(several("vae", precision=p), DATA.to(gpu), gpu) for p in ("fp32", precision))
+    for stack in (exact, rounded):
+        stack.advance(8)
+    a, b = exact.read()["objective"], rounded.read()["objective"]
+    assert not np.array_equal(a, b)
+    assert np.allclose(a, b, rtol=0.02)
+
+
+@needs_gpu
+@pytest.mark.parametrize(("first", "then"), [("cpu", "cuda"), ("cuda", "cpu")])
+def test_a_run_goes_on_on_another_device(tmp_path, first, then, monkeypatch):
+    runs, advance = [run(seed=seed, steps=12) for seed in range(2)], Stack.advance
+
+    def killed(self, steps):
+        if self.step >= 8:
+            raise KeyboardInterrupt
+        advance(self, steps)
+
+    monkeypatch.setattr(Stack, "advance", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(runs, DATA, tmp_path, device=first, stack=2, checkpoint_every=4)
+    monkeypatch.setattr(Stack, "advance", advance)
+    for trained in train(runs, DATA, tmp_path, device=then, stack=2, checkpoint_every=4):
+        [whole] = train([trained.run], DATA, device="cpu", checkpoint_every=4)
+        assert trained.values["objective"] == pytest.approx(whole.values["objective"], rel=1e-2)
+
+
+@needs_gpu
+def test_a_diverged_member_does_not_stop_a_captured_stack():
+    runs = [run(steps=120), run(hyper={"beta": 3e38}, steps=120)]
+    found = train(runs, DATA, device="cuda", stack=2)
+    assert [t.status for t in found] == ["done", "diverged"]
+
+
+@needs_gpu
+@pytest.mark.parametrize("dataset", ["dsprites", "shapes3d", "toy"])
+def test_every_kind_of_store_is_read_without_waiting(dataset):
+    gpu, data = torch.device("cuda"), find.get("dataset", dataset).load("drawn")
+    runs = [Run(method="vae", dataset=dataset, batch=4, seed=seed).complete() for seed in range(2)]
+    there, here = Stack(runs, data.to(gpu), gpu), Stack(runs, data, CPU)
+    there.advance(5)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there.advance(3)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    here.advance(8)
+    there_all = there.read()["objective"]
+    assert np.allclose(there_all, here.read()["objective"][-len(there_all) :], rtol=1e-2)
 
 
 @needs_gpu

@@ -1,0 +1,176 @@
+"""The training of one stack: where its runs are, their logs and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from disentangle.build import build_model
+from disentangle.checkpoint import Damaged, Saved, diverged_at, log, read_log, restore, rewind_log, save
+from disentangle.data import FactorData
+from disentangle.files import write_bytes
+from disentangle.run import Run
+from disentangle.stack import SPAN, Stack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass
+class Trained:
+    """A trained model.
+
+    Attributes:
+        run: what was trained.
+        model: the model, in evaluation mode.
+        status: ``"done"`` or ``"diverged"``.
+        step: the steps done; for a diverged run the first step whose loss was not finite.
+        values: the objective and its diagnostics: means over the steps since they were last read (50 at
+            most, fewer where a checkpoint came between), or those of the diverged step.
+        seconds: wall-clock training time, that of earlier parts of a resumed run too; of a stack, this
+            run's share (the time over the number of runs).
+        stack: how many runs trained as one, most recently.
+    """
+
+    run: Run
+    model: nn.Module
+    status: str
+    step: int
+    values: dict[str, float]
+    seconds: float
+    stack: int = 1
+
+
+@dataclass
+class _Member:
+    """One run of a stack: where it is."""
+
+    run: Run
+    folder: Path | None
+    model: nn.Module
+    saved: Saved
+    seconds: float = 0.0
+    values: dict[str, float] = field(default_factory=dict)
+    diverged: int | None = None
+
+    def note(self, names: Sequence[str], table: NDArray[np.float32], begin: int) -> None:
+        """Log the mean of the losses ``(steps, names)`` since the last time, or the first bad ones."""
+        if self.diverged is not None:
+            return
+        bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
+        row = table[bad[0]] if bad.size else table.mean(axis=0)
+        self.values = {name: float(value) for name, value in zip(names, row, strict=True)}
+        if bad.size:
+            self.diverged = begin + int(bad[0])
+        if self.folder is not None:
+            step = begin + len(table) if self.diverged is None else self.diverged
+            log(self.folder, {"step": step, "seconds": round(self.seconds, 3), **self.values})
+
+    def trained(self, model: nn.Module, step: int, stack: int) -> Trained:
+        status, done = ("done", step) if self.diverged is None else ("diverged", self.diverged)
+        return Trained(self.run, model.eval(), status, done, self.values, self.seconds, stack)
+
+
+@dataclass
+class Job:
+    """How runs are trained: the data, the device, where to keep what."""
+
+    data: FactorData
+    device: torch.device
+    folder: Path | None
+    every: int
+    progress: bool
+
+    def train(self, runs: Sequence[Run]) -> list[Trained]:
+        """Train alike runs, those that have come equally far as one stack."""
+        members = [self._begin(run) for run in runs]
+        left = [m for m in members if m.saved.step < m.run.steps and m.diverged is None]
+        over = [m for m in members if m not in left]
+        trained = {m.run.key(): m.trained(m.model.to(self.device), m.saved.step, m.saved.stack) for m in over}
+        for step in sorted({member.saved.step for member in left}):
+            level = [member for member in left if member.saved.step == step]
+            trained |= {result.run.key(): result for result in self._together(level, step)}
+        return [trained[run.key()] for run in runs]
+
+    def _begin(self, run: Run) -> _Member:
+        """The run's folder, and its last checkpoint if there is one."""
+        model = build_model(run, self.data)
+        if self.folder is None:
+            return _Member(run, None, model, Saved())
+        place = self.folder / run.key()
+        place.mkdir(parents=True, exist_ok=True)
+        write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
+        diverged = diverged_at(place)
+        try:
+            saved = restore(place, model) or Saved()
+        except Damaged as damaged:
+            tqdm.write(f"{damaged}; the run begins anew")
+            model, saved = build_model(run, self.data), Saved()
+        last = rewind_log(place, saved.step) if diverged is None else read_log(place)[-1]
+        values = {k: v for k, v in last.items() if k not in ("step", "seconds")}
+        return _Member(run, place, model, saved, saved.seconds, values, diverged)
+
+    def _together(self, members: list[_Member], start: int) -> list[Trained]:
+        stack = Stack(
+            [m.run for m in members],
+            self.data,
+            self.device,
+            models=[m.model for m in members],
+            moments=[m.saved.optimiser for m in members] if start else None,
+            step=start,
+        )
+        began, steps = time.perf_counter(), members[0].run.steps
+        with self._bar(members, start) as bar:
+            while stack.step < steps and any(m.diverged is None for m in members):
+                before, stop = stack.step, self._next(stack.step, steps)
+                stack.advance(stop - before)
+                if stop < steps:
+                    stack.prepare(self._next(stop, steps) - stop)
+                values = stack.read()
+                table = np.stack(list(values.values()), axis=-1)
+                share = (time.perf_counter() - began) / len(members)
+                for i, member in enumerate(members):
+                    member.seconds = member.saved.seconds + share
+                    member.note(list(values), table[:, i], before)
+                bar.update(stop - before)
+                bar.set_postfix_str(_in_short(members))
+                if stop == steps or stop % self.every == 0:
+                    self._save(stack, members)
+        return [m.trained(stack.finish(i), stack.step, len(members)) for i, m in enumerate(members)]
+
+    def _next(self, step: int, steps: int) -> int:
+        """Where the losses are read next: every so many steps, at checkpoints and at the end."""
+        return min(steps, (step // SPAN + 1) * SPAN, (step // self.every + 1) * self.every)
+
+    def _save(self, stack: Stack, members: list[_Member]) -> None:
+        for i, member in enumerate(members):
+            if member.folder is not None and member.diverged is None:
+                save(member.folder, stack.step, member.seconds, len(members), stack.state(i))
+
+    def _bar(self, members: list[_Member], start: int) -> Any:
+        run, several = members[0].run, len(members) > 1
+        name = f"{run.method} x {len(members)}" if several else f"{run.method} seed {run.seed}"
+        return tqdm(
+            total=run.steps, initial=start, desc=name,
+            disable=None if self.progress else True, unit="step", mininterval=0.5,
+        )  # fmt: skip
+
+
+def _in_short(members: list[_Member]) -> str:
+    """The parts of the loss, the mean over the runs that go on, for a bar: ``elbo -105 rec -85 kl 20``."""
+    going = [m.values for m in members if m.diverged is None] or [members[0].values]
+    mean = {name: sum(values[name] for values in going) / len(going) for name in going[0]}
+    short = {k.replace("log_likelihood", "rec").replace("kl_divergence", "kl"): v for k, v in mean.items()}
+    lost = len(members) - len(going)
+    return " ".join(f"{k} {v:.0f}" for k, v in short.items() if k != "objective") + (
+        f" ({lost} diverged)" if lost and len(members) > 1 else ""
+    )
