@@ -56,6 +56,7 @@ class Side:
     about: dict[str, Any] = field(default_factory=dict)
     steps_per_second: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)  # seconds per step
+    faults: list[float] = field(default_factory=list)  # page faults per step
     loss: float | None = None
 
     def start(self, method: str, images: Path, batch: int) -> None:
@@ -80,6 +81,7 @@ class Side:
         took = json.loads(self.process.stdout.readline())
         self.steps_per_second.append(steps / took["wall"])
         self.cpu.append(took["cpu"] / steps)
+        self.faults.append(took["faults"] / steps)
         self.loss = took["loss"]
 
     def stop(self) -> None:
@@ -166,6 +168,7 @@ def line(
         "copy_gbytes": np.median(floors[:, 1]) / 1e9,
         "mflop_per_image": side.about["mflop_per_image"],
         "flops_per_step": flops,
+        "page_faults_per_step": round(float(np.median(side.faults))),
         "last_loss": side.loss,
         "batch": given.batch,
         "rounds": given.rounds,

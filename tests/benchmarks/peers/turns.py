@@ -1,7 +1,7 @@
 """What every side does between its steps: say who it is, warm up, wait, do n steps, say what they took.
 
 One line of JSON each way. The driver (`training.py`) writes the number of steps to standard input; the side
-answers with the wall and CPU seconds of exactly these steps. Between turns a side sleeps in a read.
+answers with the wall and CPU seconds and the page faults of exactly these steps. Between turns a side sleeps in a read.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +27,11 @@ def versions(*distributions: str) -> str:
     return ", ".join([*found, f"torch {torch.__version__}", f"python {platform.python_version()}"])
 
 
+def _page_faults() -> int:
+    """Pages that this process had mapped in so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
 class Turns:
     """Counts steps and answers the driver after the last one of each turn.
 
@@ -41,6 +47,7 @@ class Turns:
         self._about = about
         self._left = WARM_UP
         self._wall = self._cpu = 0.0
+        self._faults = 0
 
     def stepped(self, loss: float | None = None) -> None:
         """To be called after each step; returns when there is another one to do."""
@@ -57,7 +64,11 @@ class Turns:
             self._wait()
 
     def _answer(self, loss: float | None) -> None:
-        took = {"wall": time.perf_counter() - self._wall, "cpu": time.process_time() - self._cpu}
+        took = {
+            "wall": time.perf_counter() - self._wall,
+            "cpu": time.process_time() - self._cpu,
+            "faults": _page_faults() - self._faults,
+        }
         print(json.dumps({**(self._about or took), "loss": loss}), file=self._out, flush=True)
         self._about = {}
 
@@ -66,4 +77,5 @@ class Turns:
         if not line:  # the driver is done; a trainer in whose callback we are would go on for ever
             os._exit(0)
         self._left = int(line)
+        self._faults = _page_faults()
         self._wall, self._cpu = time.perf_counter(), time.process_time()
