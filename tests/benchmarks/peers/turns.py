@@ -1,7 +1,8 @@
 """What every side does between its steps: say who it is, warm up, wait, do n steps, say what they took.
 
 One line of JSON each way. The driver (`training.py`) writes the number of steps to standard input; the side
-answers with the wall and CPU seconds and the page faults of exactly these steps. Between turns a side sleeps in a read.
+answers with the wall and CPU seconds and the page faults of exactly these steps. Between turns a side sleeps
+in a read.
 """
 
 from __future__ import annotations
