@@ -90,6 +90,21 @@ def double():
     torch.set_default_dtype(torch.float32)
 
 
+def interrupted(runs, data, folder, **options):
+    """Train until step 8, with checkpoints every 4 steps."""
+    advance = Stack.advance
+
+    def killed(self, steps):
+        if self.step >= 8:
+            raise KeyboardInterrupt
+        advance(self, steps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stack, "advance", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(runs, data, folder, checkpoint_every=4, **options)
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     before = torch.get_num_threads()
@@ -181,17 +196,8 @@ def test_a_stack_of_diverged_runs_ends_early():
 def test_runs_go_on_from_a_stack_s_checkpoints_in_any_other(tmp_path, then, monkeypatch, double):
     runs = [run(seed=seed, steps=12) for seed in range(3)]
     [*whole] = train(runs, double, device="cpu", stack=3)
-    advance = Stack.advance
-
-    def killed(self, steps):
-        if self.step >= 8:
-            raise KeyboardInterrupt
-        advance(self, steps)
-
-    monkeypatch.setattr(Stack, "advance", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(runs, double, tmp_path, device="cpu", stack=3, checkpoint_every=4)
-    starts = []
+    interrupted(runs, double, tmp_path, device="cpu", stack=3)
+    advance, starts = Stack.advance, []
 
     def watched(self, steps):
         starts.append((self.step, len(self.runs)))
@@ -205,19 +211,9 @@ def test_runs_go_on_from_a_stack_s_checkpoints_in_any_other(tmp_path, then, monk
     assert all([line["step"] for line in read_log(tmp_path / r.key())] == [4, 8, 12] for r in runs)
 
 
-def test_runs_that_have_come_differently_far_are_told_apart(tmp_path, monkeypatch, double):
+def test_runs_that_have_come_differently_far_are_told_apart(tmp_path, double):
     early, late = run(steps=12), run(steps=12, seed=1)
-    advance = Stack.advance
-
-    def killed(self, steps):
-        if self.step >= 8:
-            raise KeyboardInterrupt
-        advance(self, steps)
-
-    monkeypatch.setattr(Stack, "advance", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train([late], double, tmp_path, device="cpu", checkpoint_every=4)
-    monkeypatch.setattr(Stack, "advance", advance)
+    interrupted([late], double, tmp_path, device="cpu")
     found = train([early, late], double, tmp_path, device="cpu", stack=2)
     for trained in found:
         [alone] = train([trained.run], double, device="cpu")
@@ -471,18 +467,9 @@ def test_a_captured_step_rounds_as_it_should(precision):
 
 @needs_gpu
 @pytest.mark.parametrize(("first", "then"), [("cpu", "cuda"), ("cuda", "cpu")])
-def test_a_run_goes_on_on_another_device(tmp_path, first, then, monkeypatch):
-    runs, advance = [run(seed=seed, steps=12) for seed in range(2)], Stack.advance
-
-    def killed(self, steps):
-        if self.step >= 8:
-            raise KeyboardInterrupt
-        advance(self, steps)
-
-    monkeypatch.setattr(Stack, "advance", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(runs, DATA, tmp_path, device=first, stack=2, checkpoint_every=4)
-    monkeypatch.setattr(Stack, "advance", advance)
+def test_a_run_goes_on_on_another_device(tmp_path, first, then):
+    runs = [run(seed=seed, steps=12) for seed in range(2)]
+    interrupted(runs, DATA, tmp_path, device=first, stack=2)
     for trained in train(runs, DATA, tmp_path, device=then, stack=2, checkpoint_every=4):
         [whole] = train([trained.run], DATA, device="cpu", checkpoint_every=4)
         assert trained.values["objective"] == pytest.approx(whole.values["objective"], rel=1e-2)

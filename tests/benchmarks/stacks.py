@@ -4,7 +4,8 @@ Every form of one size takes turns, some tenths of a second each. A line has ste
 total, the memory that the stack needed at its peak, the share of the measured matrix-product rate of the same
 precision, and the seconds that a 300,000-step model would take at this rate. Draws are counted, and are made
 while the device is busy, as the trainer does; logs and checkpoints are not. `streams` is one stack per run,
-each on a CUDA stream of its own; `native` is one run in the form that the trainer would choose.
+each on a CUDA stream of its own; `native` is one run in the form that the trainer would choose;
+`compiled`, if asked for, is `matmul` through `torch.compile`, which takes a minute or so for each size.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ class Way:
         for part in [[run] for run in runs] if streams else [runs]:
             stream = torch.cuda.Stream(self.device) if streams else None
             with _on(stream):
-                form = self.form if self.form in ("grouped", "matmul") else None
-                stack = Stack(part, data, self.device, form=form)
+                compiled = self.form == "compiled"
+                form = "matmul" if compiled else self.form if self.form in ("grouped", "matmul") else None
+                stack = Stack(part, data, self.device, form=form, compiled=compiled)
             self.members.append((stack, stream))
         warm = WARM_UP if self.device.type == "cuda" else 1
         self.advance(warm)
@@ -105,10 +107,11 @@ def _memory_mark(device: torch.device) -> int:
     return torch.cuda.memory_allocated(device)
 
 
-def forms_of(size: int, device: torch.device) -> list[str]:
+def forms_of(size: int, device: torch.device, compiled: bool) -> list[str]:
+    more = ["compiled"] if compiled else []
     if size == 1:
-        return ["native", "grouped", "matmul"]
-    return ["grouped", "matmul", *(["streams"] if device.type == "cuda" else [])]
+        return ["native", "grouped", "matmul", *more]
+    return ["grouped", "matmul", *more, *(["streams"] if device.type == "cuda" else [])]
 
 
 def attempt(way: Way, work: Any) -> None:
@@ -134,7 +137,7 @@ def measure(
     # Small on a CPU: one without bfloat16 instructions would take a minute for 2048.
     peak = floor.matrix_rate(device, precision, 8192 if device.type == "cuda" else 512, best_of=5)
     runs = runs_of(method, size, given.batch, precision)
-    ways = [Way(form, device) for form in forms_of(size, device)]
+    ways = [Way(form, device) for form in forms_of(size, device, given.compiled)]
     for way in ways:
         attempt(way, lambda w=way: w.build(runs, data, given))  # type: ignore[misc]
     for _ in range(given.rounds):

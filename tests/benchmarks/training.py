@@ -188,6 +188,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--stacks", help="sizes of stacks, such as 1,8,32: measure these instead")
     parser.add_argument("--device", default="cuda", help="of stacks")
+    parser.add_argument("--compiled", action="store_true", help="of stacks: torch.compile too")
     parser.add_argument("--precisions", help="of stacks, such as fp32,tf32,bf16")
     parser.add_argument("--seconds", type=float, default=0.5, help="of a stack's turn")
     parser.set_defaults(peers=Path(tempfile.gettempdir()) / "disentangle-peers")
