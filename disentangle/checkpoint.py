@@ -57,8 +57,8 @@ def save(folder: Path, step: int, seconds: float, stack: int, state: dict[str, A
     write_bytes(folder / CHECKPOINT, buffer.getvalue())
 
 
-def restore(folder: Path, model: nn.Module) -> Saved | None:
-    """Load a checkpoint into a model on the CPU; None where there is none.
+def restore(folder: Path, model: nn.Module) -> Saved:
+    """Load a checkpoint into a model on the CPU; where there is none, `Saved()` and the model as it is.
 
     Raises:
         Damaged: it cannot be read, or is of another model; it now ends in ``.damaged``, and the model may
@@ -66,7 +66,7 @@ def restore(folder: Path, model: nn.Module) -> Saved | None:
     """
     path = folder / CHECKPOINT
     if not path.exists():
-        return None
+        return Saved()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])

@@ -43,7 +43,7 @@ class Conv2d(nn.Conv2d):
         """Images ``(B, C, H, W)`` to features ``(B, features, H', W')``."""
         if self.form == "plain":
             return super().forward(input)
-        bias, stride, padding = _plain(self)
+        bias, stride, padding = _settings(self)
         if self.form == "cpu":
             return _Convolution.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
         return convolution_by_matmul(input, self.weight, bias, stride, padding)
@@ -65,7 +65,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         """Features ``(B, C, H, W)`` to images ``(B, features, H', W')``."""
         if self.form == "plain" or output_size is not None:
             return super().forward(input, output_size)
-        bias, stride, padding = _plain(self)
+        bias, stride, padding = _settings(self)
         if self.form == "cpu":
             return _Transposed.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
         return transposed_by_matmul(input, self.weight, bias, stride, padding)
@@ -78,7 +78,7 @@ def set_form(model: nn.Module, form: Form) -> None:
             module.form = form
 
 
-def _plain(layer: Any) -> tuple[Tensor, int, int]:
+def _settings(layer: Any) -> tuple[Tensor, int, int]:
     return layer.bias, layer.stride[0], layer.padding[0]
 
 

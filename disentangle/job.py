@@ -111,7 +111,7 @@ class Job:
         write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
         diverged = diverged_at(place)
         try:
-            saved = restore(place, model) or Saved()
+            saved = restore(place, model)
         except Damaged as damaged:
             tqdm.write(f"{damaged}; the run begins anew")
             model, saved = build_model(run, self.data), Saved()

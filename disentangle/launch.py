@@ -124,6 +124,8 @@ def train_together(
         for start in range(0, len(group), CLAIM):
             with contextlib.ExitStack() as locks:
                 held = [run for run in group[start : start + CLAIM] if _claimed(work / run.key(), locks)]
+                if not held:
+                    continue
                 try:
                     train(
                         held, load_once(group[0].dataset, group[0].source, device), work,

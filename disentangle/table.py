@@ -70,9 +70,10 @@ def _lines(row: Row) -> list[dict[str, Any]]:
     empty = {"id": "", "name": "", "value": None, "points": "", "seconds": None, "repeats": None}
     scores = row["scores"] or [empty]
     return [
-        {**shared, "metric_id": s["id"], "score": s["name"], "value": s["value"], "points": s["points"],
+        # The stack is the training's, not that of the software which added a score.
+        {**_origin(s.get("provenance", row["provenance"])), **shared,
+         "metric_id": s["id"], "score": s["name"], "value": s["value"], "points": s["points"],
          "metric_std": s.get("std"), "repeats": s.get("repeats", 1),
-         **_origin(s.get("provenance", row["provenance"])),
          "metric_seconds": s["seconds"] and round(s["seconds"], 3)}
         for s in scores
     ]  # fmt: skip
@@ -81,7 +82,7 @@ def _lines(row: Row) -> list[dict[str, Any]]:
 def _origin(provenance: dict[str, Any]) -> dict[str, Any]:
     """Of the software and hardware that computed a score; the one that trained it stays in the row."""
     found = {k.replace("-", "_"): v for k, v in provenance.items()}
-    return {k: v for k, v in found.items() if k in COLUMNS and k != "stack"}  # the training's, not a score's
+    return {k: v for k, v in found.items() if k in COLUMNS}
 
 
 def _setting(run: dict[str, Any]) -> str:

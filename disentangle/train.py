@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from disentangle import find
 from disentangle.build import build_model, check
-from disentangle.checkpoint import Damaged, Saved, diverged_at, is_finished, read_log, restore
+from disentangle.checkpoint import Damaged, diverged_at, is_finished, read_log, restore
 from disentangle.data import FactorData
 from disentangle.errors import InputError
 from disentangle.job import Job, Trained
@@ -212,7 +212,7 @@ def load_trained(folder: str | Path, device: str = "auto") -> tuple[Trained, Fac
     data = load(run).to(choose_device(device))
     model = build_model(run, data)
     try:
-        saved = restore(folder, model) or Saved()
+        saved = restore(folder, model)
     except Damaged as damaged:
         raise InputError(f"{damaged}; train the run again") from None
     if saved.step < run.steps:  # killed after the log's last line and before the checkpoint

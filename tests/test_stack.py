@@ -105,14 +105,6 @@ def interrupted(runs, data, folder, **options):
             train(runs, data, folder, checkpoint_every=4, **options)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("form", ["grouped", "matmul"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_in_a_stack_is_the_run_alone(method, form, double):
