@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from disentangle.data import FactorData as FactorData
     from disentangle.errors import DataError as DataError
     from disentangle.errors import InputError as InputError
+    from disentangle.finished import load as load
     from disentangle.losses import LikelihoodType as LikelihoodType
     from disentangle.losses import LossResult as LossResult
     from disentangle.metrics.beta_vae import beta_vae as beta_vae
@@ -62,6 +63,7 @@ _PLACES = {
     "VAE": "models.vae",
     "VAEOutput": "models.vae",
     "Run": "run",
+    "load": "finished",
     "sample_pairs": "pairs",
 }
 

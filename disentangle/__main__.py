@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -99,6 +100,10 @@ def train(
         int | None,
         Parameter(help="Steps between checkpoints; 500, or 20,000 on a GPU.", validator=Number(gte=1)),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        Parameter(help="Losses also to tensorboard or wandb; may be repeated.", negative=""),
+    ] = None,
     out: Annotated[Path, Parameter(help="The run's folder is made in here, named by its key.")] = Path(
         "runs"
     ),
@@ -110,9 +115,9 @@ def train(
     import torch
 
     from disentangle import find, pictures
-    from disentangle.checkpoint import is_finished
     from disentangle.commands import hyperparameters
     from disentangle.errors import convert
+    from disentangle.finished import is_finished
     from disentangle.run import Run
     from disentangle.train import train as train_runs
 
@@ -130,10 +135,12 @@ def train(
         "precision": precision,
     }
     run: Run = convert(fields, Run).complete()
-    finished = is_finished(out / run.key(), run.steps) and run.steps > 0
+    finished = is_finished(out / run.key())
     torch.set_num_threads(threads)
     print(f"{run.label()} on {dataset} ({loaded.source}), seed {seed}: {out / run.key()}")
-    [trained] = train_runs([run], loaded, out, device=device, checkpoint_every=checkpoint_every)
+    [trained] = train_runs(
+        [run], loaded, out, device=device, checkpoint_every=checkpoint_every, loggers=log or ()
+    )
     values = "  ".join(f"{k} {v:.2f}" for k, v in trained.values.items())
     again = "was finished before: " if finished else ""
     print(f"{again}{trained.status} at step {trained.step} after {trained.seconds:.0f} s: {values}")
@@ -254,11 +261,19 @@ def udr(
 
 @app.command
 def study(
-    path: Path,
+    path: Annotated[
+        Path | None, Parameter(help="A study file, or a folder with a study.toml; none with --preset.")
+    ] = None,
     /,
     *,
     out: Annotated[Path | None, Parameter(help="The study's folder; the file's own if left out.")] = None,
-    workers: Workers = None,
+    workers: Annotated[
+        int | None,
+        Parameter(
+            help="Processes at once, one per core if left out; on a cluster, jobs at once, 100 if left out.",
+            validator=Number(gte=1),
+        ),
+    ] = None,
     device: Device = "auto",
     stack: Annotated[
         int | None,
@@ -266,31 +281,104 @@ def study(
             help="Train so many alike runs as one; 1 on a CPU, what fits on a GPU.", validator=Number(gte=1)
         ),
     ] = None,
-    dry_run: Annotated[bool, Parameter(help="Only say what would be done.", negative="")] = False,
+    engine: Annotated[str, Parameter(help="Where: local, slurm or ray.")] = "local",
+    option: Annotated[
+        list[str] | None,
+        Parameter(help="Of the engine, such as partition=gpu; may be repeated.", negative=""),
+    ] = None,
+    lean: Annotated[bool, Parameter(help="Keep no codes of runs that have their row.", negative="")] = False,
+    log: Annotated[
+        list[str] | None,
+        Parameter(help="Losses also to tensorboard or wandb; may be repeated.", negative=""),
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None,
+        Parameter(help="Steps between checkpoints; 500, or 20,000 on a GPU.", validator=Number(gte=1)),
+    ] = None,
+    dry_run: Annotated[
+        bool, Parameter(help="Only say what would be done, how long and how much disk.", negative="")
+    ] = False,
+    preset: Annotated[
+        str | None, Parameter(help="A published study: locatello2019 or locatello2020. Needs --write.")
+    ] = None,
+    write: Annotated[Path | None, Parameter(help="The study file that --preset makes.")] = None,
+    dataset: Annotated[
+        list[str] | None, Parameter(help="Of the preset, only this; may be repeated.", negative="")
+    ] = None,
+    method: Annotated[
+        list[str] | None, Parameter(help="Of the preset, only this; may be repeated.", negative="")
+    ] = None,
+    seeds: Annotated[str | None, Parameter(help="Of the preset, only these, such as 0-4 or 0,3.")] = None,
+    steps: Annotated[int | None, Parameter(help="Instead of the preset's 300,000.")] = None,
+    source: Source = "auto",
 ) -> None:
     """Carry out a study file and write its tables; the same command again does what is left.
 
+    With --preset and --write the published study becomes such a file, whole or in part.
+
     Example: disentangle study results/quick/study.toml
+
+    Example: disentangle study --preset locatello2019 --dataset dsprites --method beta_vae --seeds 0-4
+    --steps 5000 --write betas/study.toml
     """
-    from disentangle.commands import carry_out_and_print, print_plan
+    from disentangle.commands import carry_out_and_print, hyperparameters, print_plan, write_preset
+    from disentangle.errors import InputError
     from disentangle.study import study_file
 
+    if preset is None and any(given is not None for given in (write, dataset, method, seeds, steps)):
+        raise InputError("--write, --dataset, --method, --seeds and --steps make a file from a --preset")
+    if preset is not None:
+        if write is None or path is not None:
+            raise InputError("--preset makes a study file: name it with --write, and give no other")
+        written = write_preset(write, preset, dataset, method, seeds, steps, source)
+        print(f"written: {written}\nnext: disentangle study {written} --dry-run")
+        return
+    if path is None:
+        raise InputError("name a study file, or a --preset with --write to make one")
     folder = out or study_file(path).parent
     if dry_run:
-        print_plan(path, folder)
-    else:
-        carry_out_and_print(path, folder, workers, device, stack)
+        print_plan(path, folder, workers, device, stack, lean)
+        return
+    carry_out_and_print(
+        path, folder, workers, device=device, stack=stack, engine=engine, lean=lean,
+        options=hyperparameters(option or [], "--option"), loggers=log or (),
+        checkpoint_every=checkpoint_every,
+    )  # fmt: skip
 
 
 @app.command
-def table(folder: Path, /) -> None:
+def status(folder: Path, /) -> None:
+    """Say how far a study is: rows, what runs and where it is, what failed and why, time left.
+
+    Example: disentangle status results/quick
+    """
+    from disentangle.status import describe
+    from disentangle.status import status as look
+    from disentangle.study import read_study, study_file
+
+    print(describe(look(read_study(folder), study_file(folder).parent)))
+
+
+@app.command
+def table(
+    folder: Path,
+    /,
+    *,
+    select: Annotated[
+        list[str] | None,
+        Parameter(
+            help="A selection rule, such as oracle:mig, udr, weak_reconstruction; may be repeated.",
+            negative="",
+        ),
+    ] = None,
+) -> None:
     """Write table.csv, summary.csv and table.md of a study's folder from its rows.
 
-    Example: disentangle table results/quick
+    Example: disentangle table results/quick --select oracle:mig
     """
     from disentangle.table import write_tables
 
-    print(write_tables(folder))
+    print(write_tables(folder, rules=select))
 
 
 @app.command
@@ -331,21 +419,31 @@ def demo(
     """
     from disentangle.commands import carry_out_and_print
 
-    carry_out_and_print(Path(__file__).parent / "studies" / "demo.toml", out, workers, device)
+    carry_out_and_print(Path(__file__).parent / "studies" / "demo.toml", out, workers, device=device)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _terminated(number: int, frame: object) -> None:
+    """End as on Ctrl-C, so that worker processes are stopped too: Slurm and docker send SIGTERM."""
+    raise _Terminated
 
 
 def main() -> None:
     """The console script: a user's mistake is one line and exit status 2, never a traceback."""
     from disentangle.errors import InputError
 
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except (InputError, OSError) as error:
         print(f"disentangle: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated) as stop:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)) from None
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ UNIT = [
 def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
     """The leaderboard as Markdown: one table per data set and source."""
     parts = [f"# {study.name}", *([study.description] if study.description else [])]
-    ids = _headlines(study)
+    ids = headlines(study)
     sources = {(d, s) for d, s in zip(frame["dataset"], frame["source"], strict=True)}
     for missing in set(datasets(study)) - {d for d, _ in sources}:
         sources.add((missing, study.source if study.source != "auto" else "no rows yet"))
@@ -38,7 +38,7 @@ def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
     return "\n\n".join([*parts, _rule(study, frame)]) + "\n"
 
 
-def _headlines(study: Study) -> dict[str, str]:
+def headlines(study: Study) -> dict[str, str]:
     """Metric id to the score that stands for it on the leaderboard."""
     names = [parse_metric(spec)[0] for spec in study.metric_specs()]
     return dict(zip(study.metric_ids(), (find.get("metric", n).headline for n in names), strict=True))
@@ -87,6 +87,11 @@ def _planned(study: Study, dataset: str) -> dict[tuple[Any, ...], int]:
             unit = (task.method, task.setting(), *(getattr(task, name) for name in UNIT[2:]))
             counts[unit] = counts.get(unit, 0) + 1
     return counts
+
+
+def settings(study: Study) -> list[tuple[Any, ...]]:
+    """The settings that the study asks for, in its order, as values of `UNIT`."""
+    return list(dict.fromkeys(unit for dataset in datasets(study) for unit in _planned(study, dataset)))
 
 
 def _same(frame: pd.DataFrame, unit: tuple[Any, ...]) -> pd.DataFrame:

@@ -33,11 +33,17 @@ def build_model(run: Run, data: FactorData) -> nn.Module:
         InputError: the papers' networks do not take these images, or the settings do not fit the data.
     """
     check(run, data)
-    method, settings, channels = find.get("method", run.method), run.settings(), data.image_shape[0]
+    model = blank_model(run, data.image_shape)
+    nets.initialise(model, generator(run.seed, "init"))
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def blank_model(run: Run, image_shape: tuple[int, int, int]) -> nn.Module:
+    """The run's model for images ``(C, H, W)``, with weights that are to be overwritten."""
+    method, settings, channels = find.get("method", run.method), run.settings(), image_shape[0]
     with torch.random.fork_rng(devices=[]):  # lazy layers draw values that are overwritten at once
         model = method.build(
             nets.encoder(channels), nets.decoder(channels, run.latents), run.latents, settings
         )
-        method.represent(model, torch.zeros(1, *data.image_shape))
-    nets.initialise(model, generator(run.seed, "init"))
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        method.represent(model, torch.zeros(1, *image_shape))
+    return model

@@ -5,8 +5,6 @@ They stand in every table, scored as the models are, so that a reader sees the e
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
@@ -15,7 +13,7 @@ import numpy as np
 from disentangle.build import build_model
 from disentangle.draws import generator
 from disentangle.encode import encode
-from disentangle.run import FORMAT, Run
+from disentangle.run import FORMAT, Run, digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,9 +41,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def key(self) -> str:
         """A hash of everything above, 16 hexadecimal digits."""
-        content = {"format": FORMAT, "calibration": msgspec.to_builtins(self)}
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest({"format": FORMAT, "calibration": msgspec.to_builtins(self)})
 
     def label(self) -> str:
         """The name, for people."""

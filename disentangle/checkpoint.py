@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from torch import nn
 from disentangle.files import write_bytes
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+DIGEST = 32  # bytes of SHA-256 before what torch wrote
 
 
 class Damaged(Exception):
-    """A checkpoint that cannot be read; it has been set aside."""
+    """A file of a run that cannot be read; it has been set aside."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,29 @@ def save(folder: Path, step: int, seconds: float, stack: int, state: dict[str, A
         state: ``{"model": ..., "optimiser": ...}``, the state dicts.
     """
     content = {"step": step, "milliseconds": int(seconds * 1000), "stack": stack, **state}
-    for stale in folder.glob("codes*.npy"):  # of a model that this one replaces
-        stale.unlink()
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_bytes(folder / CHECKPOINT, buffer.getvalue())
+    body = buffer.getvalue()
+    # torch reads tensors without looking whether they are what was written.
+    write_bytes(folder / CHECKPOINT, hashlib.sha256(body).digest() + body)
 
 
 def restore(folder: Path, model: nn.Module) -> Saved:
     """Load a checkpoint into a model on the CPU; where there is none, `Saved()` and the model as it is.
 
     Raises:
-        Damaged: it cannot be read, or is of another model; it now ends in ``.damaged``, and the model may
+        Damaged: it cannot be read, or is of another model; it is set aside, and the model may
             be half loaded.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         return Saved()
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
+        digest, body = content[:DIGEST], content[DIGEST:]
+        if hashlib.sha256(body).digest() != digest:
+            raise ValueError("its checksum is not that of its content")
+        state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         moments = state["optimiser"]["state"]
         for index, parameter in enumerate(model.parameters()):
@@ -80,16 +85,16 @@ def restore(folder: Path, model: nn.Module) -> Saved:
     except (MemoryError, PermissionError, torch.OutOfMemoryError):
         raise  # the file may be whole
     except Exception as error:  # any damage shows as some exception of torch, zipfile or ours
-        aside = path.with_suffix(".damaged")
+        raise set_aside(path, error) from error
+
+
+def set_aside(path: Path, error: BaseException) -> Damaged:
+    """Rename a file that cannot be read, so that nothing is lost and it is made again; what to tell."""
+    aside = path.with_name(f"{path.name}.damaged")
+    with contextlib.suppress(FileNotFoundError):
         path.replace(aside)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Damaged(f"{path} cannot be read ({reason}) and is set aside as {aside.name}") from error
-
-
-def is_finished(folder: Path, steps: int) -> bool:
-    """Whether a run's folder holds its last checkpoint."""
-    lines = read_log(folder)
-    return steps == 0 or ((folder / CHECKPOINT).exists() and bool(lines) and lines[-1]["step"] >= steps)
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return Damaged(f"{path} cannot be read ({reason}) and is set aside as {aside.name}")
 
 
 def log(folder: Path, line: dict[str, float]) -> None:
@@ -99,21 +104,15 @@ def log(folder: Path, line: dict[str, float]) -> None:
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
-    """The lines of a run's log; a line torn by a kill is left out."""
+    """The lines of a run's log; a line torn by a kill or damaged is left out."""
     lines = []
     with contextlib.suppress(FileNotFoundError):
-        for text in (folder / LOG).read_text().splitlines():
+        for text in (folder / LOG).read_text(errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
-                lines.append(json.loads(text))
+                line = json.loads(text)
+                if isinstance(line, dict) and "step" in line:
+                    lines.append(line)
     return lines
-
-
-def diverged_at(folder: Path) -> int | None:
-    """The step at which a run's loss was not finite, if that ended it."""
-    lines = read_log(folder)
-    if not lines or all(math.isfinite(value) for value in lines[-1].values()):
-        return None
-    return int(lines[-1]["step"])
 
 
 def rewind_log(folder: Path, step: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from disentangle.encode import cache_file, encode, evaluation_rows
 from disentangle.errors import InputError
 from disentangle.files import write_bytes
-from disentangle.launch import carry_out
-from disentangle.rows import is_complete, read_row
+from disentangle.launch import carry_out, check_writable
 from disentangle.score import read_codes
-from disentangle.study import plan, read_study, resolve_sources, study_file
+from disentangle.study import read_study, study_file
 from disentangle.table import write_tables
 from disentangle.train import choose_device, load_trained
 
@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def hyperparameters(pairs: list[str]) -> dict[str, int | float | str]:
+CLUSTER_WORKERS = 100  # jobs at once, if nobody says
+
+
+def hyperparameters(pairs: list[str], flag: str = "--set") -> dict[str, int | float | str]:
     """Settings written as NAME=VALUE, as numbers where they are numbers.
+
+    Args:
+        pairs: the texts.
+        flag: where they stood, for the message.
 
     Raises:
         InputError: a text is no such pair.
@@ -34,7 +41,7 @@ def hyperparameters(pairs: list[str]) -> dict[str, int | float | str]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
-            raise InputError(f"--set takes NAME=VALUE, such as beta=4, got {pair!r}")
+            raise InputError(f"{flag} takes NAME=VALUE, such as beta=4, got {pair!r}")
         found[name] = _number(text)
     return found
 
@@ -64,42 +71,97 @@ def codes_of(path: Path, rows: int | None, device: str) -> tuple[NDArray[Any], N
     return codes, data.factors(chosen), trained.run.seed
 
 
-def print_plan(path: Path, folder: Path) -> None:
-    """Print every row that a study asks for, and whether it exists."""
-    study = read_study(path)
-    ids = study.metric_ids()
-    for task in plan(study, resolve_sources(study)):
-        exists = is_complete(read_row(folder / "rows" / f"{task.key()}.json"), ids)
-        state = "exists" if exists else "to do"
-        print(f"{task.key()}  {state:6}  {task.dataset:10} {task.label()}, seed {task.seed}")
-
-
-def carry_out_and_print(
-    path: Path, folder: Path, workers: int | None, device: str, stack: int | None = None
+def print_plan(
+    path: Path, folder: Path, workers: int | None, device: str, stack: int | None, lean: bool
 ) -> None:
+    """Print what a study asks for, what of it exists, and what the rest will take; writes nothing."""
+    from disentangle import estimate, status
+
+    study = read_study(path)
+    found = status.status(study, folder)
+    print(status.describe(found, times=False))
+    target = choose_device(device)
+    made = estimate.estimate(found, target, stack, lambda text: print(text, file=sys.stderr))
+    print(estimate.describe(made, workers or _workers(), lean))
+    needed, free = sum(made.disk(lean).values()), estimate.free_space(folder)
+    if needed > free:
+        print(f"warning: {free / 1e9:.1f} GB are free in {folder}, up to {needed / 1e9:.1f} GB are needed")
+
+
+def _workers(engine: str = "local") -> int:
+    """How many processes at once, if nobody says."""
+    return cores() if engine == "local" else CLUSTER_WORKERS
+
+
+def carry_out_and_print(path: Path, folder: Path, workers: int | None = None, **options: Any) -> None:
     """Carry out a study, write its tables, print the leaderboard and where everything is.
+
+    Args:
+        path: the study file, or its folder.
+        folder: where everything goes.
+        workers: how many processes at once; one per core if left out, or 100 jobs on a cluster.
+        options: see `disentangle.launch.carry_out`.
 
     Raises:
         SystemExit: with status 1 if a run failed, after the tables are written.
     """
     study, file = read_study(path), study_file(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "study.toml"
-    if kept.resolve() != file.resolve():
-        if kept.exists() and (name := read_study(kept).name) != study.name:
-            raise InputError(f"{folder} holds the study {name!r}, not {study.name!r}; choose another --out")
-        write_bytes(kept, file.read_bytes())
-    if workers is None:
-        workers = 1 if choose_device(device).type == "cuda" else cores()
-    outcomes = carry_out(study, folder, workers=workers, device=device, stack=stack)
+    check_writable(folder)
+    keep_study(file, folder, study.name)
+    workers = workers or _workers(options.get("engine", "local"))
+    outcomes = carry_out(study, folder, workers=workers, **options)
     print(write_tables(folder))
-    kinds = ("table.md", "table.csv", "summary.csv", "rows", "pictures")
+    kinds = ["table.md", "table.csv", "summary.csv", "rows", "runs", "pictures"]
+    kinds += ["selection.csv"] if study.selection else []
     print("written: " + ", ".join(str(folder / kind) for kind in kinds))
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     for outcome in failed:
         print(f"failed: {outcome.message}", file=sys.stderr)
-    if failed:
+    left = sum(outcome.status == "left" for outcome in outcomes)
+    if left:
+        print(f"stopped with {left} rows not begun; the same command goes on", file=sys.stderr)
+    if failed or left:
         raise SystemExit(1)
+
+
+def keep_study(file: Path, folder: Path, name: str) -> None:
+    """Put a copy of the study file into the study's folder.
+
+    Raises:
+        InputError: the folder holds another study.
+    """
+    kept = folder / "study.toml"
+    if kept.resolve() != file.resolve():
+        if kept.exists() and (other := read_study(kept).name) != name:
+            raise InputError(f"{folder} holds the study {other!r}, not {name!r}; choose another --out")
+        write_bytes(kept, file.read_bytes())
+
+
+def write_preset(
+    path: Path, name: str, datasets: list[str] | None, methods: list[str] | None, seeds: str | None,
+    steps: int | None, source: str,
+) -> Path:  # fmt: skip
+    """Write a published study, or a part of it, as a study file.
+
+    Raises:
+        InputError: the file is there and says something else, or the preset has no such part.
+    """
+    from disentangle.presets import parse_seeds, preset, to_toml
+
+    chosen = preset(
+        name,
+        datasets=datasets,
+        methods=methods,
+        seeds=None if seeds is None else parse_seeds(seeds),
+        steps=steps,
+        source=source,
+    )
+    command = "disentangle " + " ".join(shlex.quote(argument) for argument in sys.argv[1:])
+    content = to_toml(chosen, preset=name, command=command).encode()
+    if path.exists() and read_study(path) != chosen:
+        raise InputError(f"{path} exists and holds another study; choose another name for --write")
+    write_bytes(path, content)
+    return path
 
 
 def cores() -> int:

@@ -63,6 +63,15 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def clear_unfinished(folder: Path, name: str = "") -> None:
+    """Remove what a killed process left half written in a folder, of all its files or of one.
+
+    Only for whoever holds the lock of what is written there.
+    """
+    for left in folder.glob(f".{name}*{UNFINISHED}"):
+        left.unlink(missing_ok=True)
+
+
 def find_file(names: str | Iterable[str], path: str | os.PathLike[str] | None = None) -> Path | None:
     """The first of the named files that exists.
 

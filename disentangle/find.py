@@ -1,8 +1,9 @@
-"""Find methods, data sets and metrics: the file name is the key, there is nothing to register.
+"""Find methods, data sets, metrics and engines: the file name is the key, there is nothing to register.
 
 `disentangle/models/vae.py` is the method `vae`, `datasets/dsprites.py` the data set `dsprites`,
-`metrics/mig.py` the metric `mig`. Each such file ends with one descriptor: `METHOD`, `DATASET` or
-`METRIC`. A helper file's name begins with an underscore; it is not listed.
+`metrics/mig.py` the metric `mig`, `disentangle/engines/slurm.py` the engine `slurm`. Each such file ends
+with one descriptor: `METHOD`, `DATASET`, `METRIC` or `ENGINE`. A helper file's name begins with an
+underscore; it is not listed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from disentangle.data import FactorData
     from disentangle.losses import LossResult
 
-Kind = Literal["method", "dataset", "metric"]
+Kind = Literal["method", "dataset", "metric", "engine"]
 PACKAGES: dict[str, str] = {
     "method": "disentangle.models",
     "dataset": "disentangle.datasets",
     "metric": "disentangle.metrics",
+    "engine": "disentangle.engines",
 }
 
 
@@ -141,6 +143,28 @@ class Metric:
         return stem + (f"[{','.join(f'{k}={v}' for k, v in own.items())}]" if own else "")
 
 
+@dataclass(frozen=True)
+class Engine:
+    """Where the tasks of a study are done.
+
+    Attributes:
+        title: one line for people.
+        settings: a frozen `msgspec.Struct` of what can be set with ``--option NAME=VALUE``.
+        cut: ``(work, tasks, settings) -> chunks``: how tasks are handed out, each chunk a list.
+        run: ``(work, queue, workers, settings, show) -> outcomes``: takes chunks from the left of the deque
+            ``queue`` and yields an `Outcome` for every task in them; what has to be tried again is put back
+            into the queue by the caller, one task a chunk. ``workers`` is how many chunks are done at once at
+            most; ``show`` is called now and then with the keys of the tasks under way. A process or
+            machine that dies is an outcome to be tried again, never an exception. A task may be done
+            twice: rows and checkpoints are whole files, and the same each time.
+    """
+
+    title: str
+    settings: type[msgspec.Struct]
+    cut: Callable[..., Any]
+    run: Callable[..., Any]
+
+
 def metrics_of_codes() -> tuple[str, ...]:
     """The metrics that score one representation: all but those that compare several models.
 
@@ -169,8 +193,10 @@ def get(kind: Literal["method"], name: str) -> Method: ...
 def get(kind: Literal["dataset"], name: str) -> Dataset: ...
 @overload
 def get(kind: Literal["metric"], name: str) -> Metric: ...
+@overload
+def get(kind: Literal["engine"], name: str) -> Engine: ...
 def get(kind: Kind, name: str) -> Any:
-    """The descriptor of a method, data set or metric.
+    """The descriptor of a method, data set, metric or engine.
 
     Raises:
         InputError: no file has that name; the message gives the nearest ones.
@@ -181,7 +207,7 @@ def get(kind: Kind, name: str) -> Any:
     if name not in names(kind):
         raise unknown(kind, name, names(kind))
     found = getattr(importlib.import_module(f"{PACKAGES[kind]}.{name}"), kind.upper(), None)
-    expected = {"method": Method, "dataset": Dataset, "metric": Metric}[kind]
+    expected = {"method": Method, "dataset": Dataset, "metric": Metric, "engine": Engine}[kind]
     if not isinstance(found, expected):
         raise InputError(
             f"{PACKAGES[kind]}.{name} must end with {kind.upper()} = {expected.__name__}(...), "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,9 +16,11 @@ from torch import nn
 from tqdm import tqdm
 
 from disentangle.build import build_model
-from disentangle.checkpoint import Damaged, Saved, diverged_at, log, read_log, restore, rewind_log, save
+from disentangle.checkpoint import Damaged, Saved, log, restore, rewind_log, save
 from disentangle.data import FactorData
-from disentangle.files import write_bytes
+from disentangle.files import clear_unfinished, write_bytes
+from disentangle.finished import RUN, Result, finish, load_weights, read_result
+from disentangle.loggers import Logger, open_loggers
 from disentangle.run import Run
 from disentangle.stack import SPAN, Stack
 
@@ -43,7 +46,7 @@ class Trained:
 
     run: Run
     model: nn.Module
-    status: str
+    status: Literal["done", "diverged"]
     step: int
     values: dict[str, float]
     seconds: float
@@ -61,6 +64,8 @@ class _Member:
     seconds: float = 0.0
     values: dict[str, float] = field(default_factory=dict)
     diverged: int | None = None
+    result: Result | None = None
+    loggers: list[Logger] = field(default_factory=list)
 
     def note(self, names: Sequence[str], table: NDArray[np.float32], begin: int) -> None:
         """Log the mean of the losses ``(steps, names)`` since the last time, or the first bad ones."""
@@ -74,10 +79,41 @@ class _Member:
         if self.folder is not None:
             step = begin + len(table) if self.diverged is None else self.diverged
             log(self.folder, {"step": step, "seconds": round(self.seconds, 3), **self.values})
+            for logger in self.loggers:
+                logger.log(step, self.values)
 
-    def trained(self, model: nn.Module, step: int, stack: int) -> Trained:
-        status, done = ("done", step) if self.diverged is None else ("diverged", self.diverged)
-        return Trained(self.run, model.eval(), status, done, self.values, self.seconds, stack)
+    def end(self, data: FactorData, model: nn.Module, step: int, stack: int) -> Trained:
+        """The run as it ended, published in its folder."""
+        diverged = self.diverged is not None
+        trained = Trained(
+            self.run,
+            model.eval(),
+            "diverged" if diverged else "done",
+            step if self.diverged is None else self.diverged,
+            self.values,
+            self.seconds,
+            stack,
+        )
+        if self.folder is not None:
+            finish(
+                self.folder,
+                self.run,
+                data,
+                state=None if diverged else model.state_dict(),
+                status=trained.status,
+                step=trained.step,
+                values=self.values,
+                seconds=self.seconds,
+                stack=stack,
+            )
+        return trained
+
+    def ended(self, model: nn.Module, result: Result) -> Trained:
+        """The run as an earlier command left it."""
+        values = result.numbers()
+        return Trained(
+            self.run, model.eval(), result.status, result.step, values, result.seconds, result.stack
+        )
 
 
 @dataclass
@@ -89,35 +125,49 @@ class Job:
     folder: Path | None
     every: int
     progress: bool
+    loggers: Sequence[str] = ()
 
     def train(self, runs: Sequence[Run]) -> list[Trained]:
         """Train alike runs, those that have come equally far as one stack."""
         members = [self._begin(run) for run in runs]
-        left = [m for m in members if m.saved.step < m.run.steps and m.diverged is None]
-        over = [m for m in members if m not in left]
-        trained = {m.run.key(): m.trained(m.model.to(self.device), m.saved.step, m.saved.stack) for m in over}
+        trained: dict[str, Trained] = {}
+        for m in members:
+            if m.result is not None:
+                trained[m.run.key()] = m.ended(m.model.to(self.device), m.result)
+            elif m.saved.step >= m.run.steps:  # killed between the last checkpoint and the end
+                trained[m.run.key()] = m.end(self.data, m.model.to(self.device), m.saved.step, m.saved.stack)
+        left = [m for m in members if m.run.key() not in trained]
         for step in sorted({member.saved.step for member in left}):
             level = [member for member in left if member.saved.step == step]
             trained |= {result.run.key(): result for result in self._together(level, step)}
         return [trained[run.key()] for run in runs]
 
     def _begin(self, run: Run) -> _Member:
-        """The run's folder, and its last checkpoint if there is one."""
+        """The run's folder, and its result or its last checkpoint if there is one."""
         model = build_model(run, self.data)
         if self.folder is None:
             return _Member(run, None, model, Saved())
         place = self.folder / run.key()
         place.mkdir(parents=True, exist_ok=True)
-        write_bytes(place / "run.json", msgspec.json.format(msgspec.json.encode(run)))
-        diverged = diverged_at(place)
+        clear_unfinished(place)
+        try:
+            result = read_result(place)
+            if result is not None:
+                if result.status == "done":
+                    load_weights(place, result, model)
+                return _Member(run, place, model, Saved(), result=result)
+        except Damaged as damaged:
+            tqdm.write(f"{damaged}; the run goes on from its checkpoint, or begins anew")
+            model = build_model(run, self.data)
+        write_bytes(place / RUN, msgspec.json.format(msgspec.json.encode(run)) + b"\n")
         try:
             saved = restore(place, model)
         except Damaged as damaged:
             tqdm.write(f"{damaged}; the run begins anew")
             model, saved = build_model(run, self.data), Saved()
-        last = rewind_log(place, saved.step) if diverged is None else read_log(place)[-1]
+        last = rewind_log(place, saved.step)
         values = {k: v for k, v in last.items() if k not in ("step", "seconds")}
-        return _Member(run, place, model, saved, saved.seconds, values, diverged)
+        return _Member(run, place, model, saved, saved.seconds, values)
 
     def _together(self, members: list[_Member], start: int) -> list[Trained]:
         stack = Stack(
@@ -129,7 +179,11 @@ class Job:
             step=start,
         )
         began, steps = time.perf_counter(), members[0].run.steps
-        with self._bar(members, start) as bar:
+        with contextlib.ExitStack() as opened:
+            bar = opened.enter_context(self._bar(members, start))
+            for m in members:
+                if m.folder is not None:
+                    m.loggers = opened.enter_context(open_loggers(self.loggers, m.run, m.folder, start))
             while stack.step < steps and any(m.diverged is None for m in members):
                 before, stop = stack.step, self._next(stack.step, steps)
                 stack.advance(stop - before)
@@ -143,9 +197,10 @@ class Job:
                     member.note(list(values), table[:, i], before)
                 bar.update(stop - before)
                 bar.set_postfix_str(_in_short(members))
-                if stop == steps or stop % self.every == 0:
+                if stop < steps and stop % self.every == 0:
                     self._save(stack, members)
-        return [m.trained(stack.finish(i), stack.step, len(members)) for i, m in enumerate(members)]
+        size = len(members)
+        return [m.end(self.data, stack.finish(i), stack.step, size) for i, m in enumerate(members)]
 
     def _next(self, step: int, steps: int) -> int:
         """Where the losses are read next: every so many steps, at checkpoints and at the end."""

@@ -11,6 +11,7 @@ from typing import Any
 
 DISTRIBUTION = "disentangle-bench"
 LIBRARIES = ("torch", "numpy", "scikit-learn")
+SOFTWARE = ("version", "commit", "dirty", "python", *LIBRARIES)  # what a number may depend on
 # What changes a number if it is edited; results and documents do not.
 SOURCES = ("disentangle", "datasets", "metrics", "pyproject.toml")
 

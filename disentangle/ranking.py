@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,8 @@ import torch
 from disentangle import find
 from disentangle.encode import batches, evaluation_rows
 from disentangle.errors import InputError
+from disentangle.provenance import provenance
+from disentangle.run import FORMAT, Run, digest
 from disentangle.train import load_trained
 
 if TYPE_CHECKING:
@@ -23,6 +26,83 @@ if TYPE_CHECKING:
     from disentangle.metrics.udr import UDR
 
 POINTS = 10_000
+
+
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
+    """The task of comparing the trained models of one setting by UDR; a study's third kind, beside runs.
+
+    Attributes:
+        runs: all trained runs of the setting, two or more.
+    """
+
+    runs: tuple[Run, ...]
+
+    @property
+    def dataset(self) -> str:
+        """The data set of the runs."""
+        return self.runs[0].dataset
+
+    @property
+    def source(self) -> str:
+        """Where its images come from."""
+        return self.runs[0].source
+
+    @property
+    def seed(self) -> int:
+        """The smallest seed of the runs."""
+        return min(run.seed for run in self.runs)
+
+    def setting(self) -> dict[str, Any]:
+        """What the runs share: all but the seed."""
+        shared: dict[str, Any] = msgspec.to_builtins(self.runs[0].complete())
+        del shared["seed"]
+        return shared
+
+    def key(self) -> str:
+        """A hash of the setting, 16 hexadecimal digits: a row of more seeds takes the place of its last."""
+        return digest({"format": FORMAT, "ranking": "udr", "setting": self.setting()})
+
+    def label(self) -> str:
+        """For people."""
+        return f"udr of {len(self.runs)} models of {self.runs[0].label()}"
+
+    def is_complete(self, row: dict[str, Any] | None) -> bool:
+        """Whether a row compares just these runs."""
+        return row is not None and set(row.get("of", ())) == {run.key() for run in self.runs}
+
+
+def ranked(task: Ranking, study: str, runs: Path, device: str) -> dict[str, Any]:
+    """The row of a ranking: under ``of`` the UDR of each run, by its key.
+
+    Args:
+        task: what to compare.
+        study: the study's name.
+        runs: the folder of the runs' folders.
+        device: where to encode.
+    """
+    began = time.perf_counter()
+    models, result, named = rank([runs / run.key() for run in task.runs], device=device)
+    rows, data = [run.key() for run in task.runs], load_data(task)
+    return {
+        "format": 1,
+        "kind": "ranking",
+        "key": task.key(),
+        "study": study,
+        "run": task.setting(),
+        "data": {"name": data.name, "source": data.source, "checksum": data.checksum, "note": data.note},
+        "status": "done",
+        "scores": [],
+        "id": named,
+        "of": {key: float(value) for key, value in zip(rows, result.model_scores, strict=True)},
+        "pictures": [],
+        "provenance": provenance(str(next(models[0].model.parameters()).device)),
+        "seconds": {"score": round(time.perf_counter() - began, 3)},
+    }
+
+
+def load_data(task: Ranking) -> FactorData:
+    """The data set of a ranking."""
+    return find.get("dataset", task.dataset).load(task.source)
 
 
 def rank(

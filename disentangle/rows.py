@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tqdm import tqdm
 
 from disentangle.calibrate import Calibration
+from disentangle.checkpoint import set_aside
 from disentangle.data import FactorData
 from disentangle.files import write_bytes
-from disentangle.provenance import provenance
+from disentangle.finished import Result
+from disentangle.provenance import SOFTWARE, provenance
 from disentangle.run import Run
 from disentangle.score import Score
 
@@ -32,13 +35,25 @@ def make_row(
     scores: Iterable[Score],
     seconds: dict[str, float],
     *,
-    status: str = "done",
-    step: int = 0,
-    values: dict[str, float] | None = None,
+    result: Result | None = None,
     pictures: Iterable[str] = (),
-    stack: int = 1,
 ) -> Row:
-    """The record of one run or calibration representation."""
+    """The record of one run or calibration representation.
+
+    Args:
+        task: what was done.
+        study: the study's name.
+        data: on what.
+        rows: how many images were scored; None is all.
+        scores: what was found.
+        seconds: what it took.
+        result: of a run, how its training ended. Its provenance is the row's; a score that other software
+            computed says so.
+        pictures: file names in the study's folder.
+    """
+    now = provenance(str(data.device))
+    origin = now if result is None else result.provenance
+    own = {} if all(now[k] == origin.get(k) for k in SOFTWARE) else {"provenance": now}
     described = msgspec.to_builtins(task)
     if isinstance(task, Calibration):
         described = {"method": described.pop("name"), "hyper": {}, **described}
@@ -56,28 +71,43 @@ def make_row(
             "images": len(data),
             "scored": rows or len(data),
         },
-        "status": status,
-        "step": step,
-        # JSON has no NaN: a diverged run's values are kept as text.
-        "values": {k: v if math.isfinite(v) else str(v) for k, v in (values or {}).items()},
+        "status": "done" if result is None else result.status,
+        "step": 0 if result is None else result.step,
+        "values": {} if result is None else result.values,
         # A score that is not a number is kept as null.
-        "scores": [{**asdict(s), "value": s.value if math.isfinite(s.value) else None} for s in scores],
+        "scores": [
+            {**asdict(s), "value": s.value if math.isfinite(s.value) else None, **own} for s in scores
+        ],
         "pictures": list(pictures),
-        "provenance": {**provenance(str(data.device)), "stack": stack},
+        "model_sha256": "" if result is None else result.model_sha256,
+        "provenance": {**origin, "stack": 1 if result is None else result.stack},
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
     }
 
 
 def extended(old: Row, new: Row) -> Row:
-    """A row with the scores of a newer one added; they carry their own provenance, the rest is kept."""
-    added = [{**score, "provenance": new["provenance"]} for score in new["scores"]]
-    return {**old, "scores": [*old["scores"], *added]}
+    """A row with the scores of a newer one added; the rest is kept."""
+    return {**old, "scores": [*old["scores"], *new["scores"]]}
+
+
+def row_path(folder: Path, key: str) -> Path:
+    """Where a study's folder keeps a row."""
+    return folder / "rows" / f"{key}.json"
+
+
+def numbers(row: Row) -> Row:
+    """A row without what clocks say: the same for every road that leads to it.
+
+    >>> numbers({"key": "a", "seconds": {"train": 3.1}, "scores": [{"value": 0.5, "seconds": 2.0}]})
+    {'key': 'a', 'scores': [{'value': 0.5}]}
+    """
+    scores = [{k: v for k, v in s.items() if k != "seconds"} for s in row["scores"]]
+    return {**{k: v for k, v in row.items() if k != "seconds"}, "scores": scores}
 
 
 def write_row(folder: Path, row: Row) -> Path:
     """Write a row whole to ``folder/rows/<key>.json``."""
-    path = folder / "rows" / f"{row['key']}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = row_path(folder, row["key"])
     write_bytes(path, (json.dumps(row, indent=1, allow_nan=False) + "\n").encode())
     return path
 
@@ -95,7 +125,8 @@ def read_row(path: Path) -> Row | None:
         row = None
     if isinstance(row, dict) and all(f in row for f in FIELDS) and row["key"] == path.stem:
         return row
-    path.replace(path.with_suffix(".damaged"))
+    damaged = set_aside(path, ValueError("it is no row of a study"))
+    tqdm.write(f"{damaged}; the run is done again")
     return None
 
 

@@ -17,6 +17,12 @@ Precision = Literal["fp32", "tf32", "bf16"]
 FORMAT = 1  # raised when the same settings begin to give other numbers
 
 
+def digest(content: Any) -> str:
+    """A hash of plain data, 16 hexadecimal digits."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One training run. Equal runs give equal numbers; `key` names them.
 
@@ -75,8 +81,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         content = {"format": FORMAT, **msgspec.to_builtins(self.complete())}
         if self.precision == "fp32":  # as it was before there was a choice
             del content["precision"]
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest(content)
 
     def setting(self) -> str:
         """The hyperparameters in one text, such as ``"beta=1, k=rnd"``; empty where there are none."""

@@ -6,7 +6,7 @@ import itertools
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,10 +15,13 @@ import msgspec
 from disentangle import find
 from disentangle.calibrate import NAMES, Calibration
 from disentangle.errors import InputError, convert
+from disentangle.ranking import Ranking
+from disentangle.rules import Rule, parse_rule
 from disentangle.run import Hyper, Precision, Run
 from disentangle.score import metric_id
+from disentangle.weak import ID as WEAK
 
-Task = Run | Calibration
+Task = Run | Calibration | Ranking
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 
@@ -60,6 +63,10 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         rows: score on so many random images of the grid instead of all of them.
         repeats: how often each metric draws its points anew; scores are means over these draws.
         calibration: which calibration representations are scored beside the runs.
+        selection: rules that choose settings, each with a table of its own beside the leaderboard of all
+            settings: see `disentangle.rules`. ``"udr"`` and ``"weak_reconstruction"`` have what they need
+            computed for every run.
+        fixed: for the rule ``"fixed"``, the hyperparameters of each method.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -76,6 +83,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
     repeats: Positive = 1
     calibration: list[str] = msgspec.field(default_factory=lambda: list(NAMES))
+    selection: list[str] = []
+    fixed: dict[str, dict[str, Hyper]] = {}
 
     def metric_specs(self) -> list[str | dict[str, Any]]:
         """The metrics to score with."""
@@ -84,6 +93,23 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def metric_ids(self) -> list[str]:
         """The ids that a complete row holds, in order."""
         return [metric_id(spec, self.rows, repeats=self.repeats) for spec in self.metric_specs()]
+
+    def rules(self) -> list[Rule]:
+        """The selection rules."""
+        return [parse_rule(text, self.fixed) for text in self.selection]
+
+    def label_free_ids(self, task: Task) -> list[str]:
+        """The ids of what a task's row holds beside the metrics, without labels, for a selection rule."""
+        weak = any(rule.criterion == "weak_reconstruction" for rule in self.rules())
+        return [WEAK] if weak and isinstance(task, Run) and find.get("method", task.method).pairs else []
+
+    def ids_of(self, task: Task) -> list[str]:
+        """The ids that a task's complete row holds."""
+        return [*self.metric_ids(), *self.label_free_ids(task)]
+
+    def compares(self) -> bool:
+        """Whether the models of each setting are compared by UDR."""
+        return any(rule.criterion == "udr" for rule in self.rules())
 
 
 def read_study(path: str | Path) -> Study:
@@ -142,6 +168,7 @@ def plan(study: Study, sources: dict[str, str]) -> list[Task]:
     for name in study.calibration:
         if name not in NAMES:
             raise InputError(f"calibration must be of {', '.join(NAMES)}, got {name!r}")
+    study.rules()  # refuses what is no rule
     if not study.metric_specs():
         raise InputError("metrics is an empty list; leave it out for all metrics")
     calibration = [
@@ -150,6 +177,20 @@ def plan(study: Study, sources: dict[str, str]) -> list[Task]:
         for name in study.calibration
     ]
     return [*runs, *calibration]
+
+
+def rankings(study: Study, runs: Sequence[Run]) -> list[Task]:
+    """The comparisons by UDR that a study asks for: of each setting with two trained runs or more.
+
+    Args:
+        study: the study.
+        runs: its runs that are trained and did not diverge.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs if study.compares() else ():
+        if find.get("method", run.method).posterior is not None:
+            groups.setdefault(Ranking(runs=(run,)).key(), []).append(run)
+    return [Ranking(runs=tuple(group)) for group in groups.values() if len(group) > 1]
 
 
 def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from disentangle.board import UNIT, markdown
+from disentangle.board import UNIT, headlines, markdown, settings
+from disentangle.errors import InputError
 from disentangle.files import write_bytes
+from disentangle.presets import model_number
 from disentangle.rows import Row, read_rows
+from disentangle.rules import parse_rule
 from disentangle.run import Run
 from disentangle.study import read_study
 
@@ -22,7 +25,7 @@ COLUMNS = [
     "batch", "lr", "latents", "precision", "status", "metric_id", "score", "value", "metric_std", "repeats",
     "points", "version", "commit", "dirty",
     "python", "torch", "numpy", "scikit_learn", "device", "hardware", "threads", "stack", "train_seconds",
-    "encode_seconds", "metric_seconds",
+    "encode_seconds", "metric_seconds", "model_number", "model_sha256",
 ]  # fmt: skip
 
 
@@ -38,17 +41,30 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    lines = [line for row in rows for line in _lines(row)]
+    found = list(rows)
+    compared = _compared(found)
+    lines = [line for row in found if row["kind"] != "ranking" for line in _lines(row, compared)]
     # A column per hyperparameter of any method, for those who plot against one.
     hyper = sorted({name for line in lines for name in line if name.startswith("hyper.")})
     frame = pd.DataFrame(lines, columns=[*COLUMNS, *hyper])
-    whole = ["seed", "steps", "batch", "latents", "repeats", "stack"]
+    whole = ["seed", "steps", "batch", "latents", "repeats", "stack", "model_number"]
     frame[whole] = frame[whole].astype("Int64")  # calibration has no steps; 40, not 40.0
     order = ["kind", "dataset", "source", "method", "setting", "seed", "metric_id", "score"]
     return frame.sort_values(order, ascending=[False] + [True] * 7, kind="stable", ignore_index=True)
 
 
-def _lines(row: Row) -> list[dict[str, Any]]:
+def _compared(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """The UDR of each run, by its key, as a score of its own row."""
+    return {
+        key: {"id": row["id"], "name": "udr", "value": value, "points": f"{len(row['of'])} models",
+              "seconds": row["seconds"]["score"], "provenance": row["provenance"]}
+        for row in rows
+        if row["kind"] == "ranking"
+        for key, value in row["of"].items()
+    }  # fmt: skip
+
+
+def _lines(row: Row, compared: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     run, seconds = row["run"], row["seconds"]
     shared = {
         "study": row["study"],
@@ -59,6 +75,8 @@ def _lines(row: Row) -> list[dict[str, Any]]:
         "data_checksum": row["data"]["checksum"],
         "setting": _setting(run),
         "status": row["status"],
+        "model_sha256": row.get("model_sha256", ""),
+        "model_number": _number(run) if row["kind"] == "run" else None,
         "train_seconds": seconds.get("train"),
         "encode_seconds": seconds.get("encode"),
         **{f"hyper.{name}": value for name, value in run["hyper"].items()},
@@ -68,7 +86,7 @@ def _lines(row: Row) -> list[dict[str, Any]]:
         "stack": row["provenance"].get("stack", 1) if row["kind"] == "run" else None,
     }
     empty = {"id": "", "name": "", "value": None, "points": "", "seconds": None, "repeats": None}
-    scores = row["scores"] or [empty]
+    scores = [*row["scores"], *([compared[row["key"]]] if row["key"] in compared else [])] or [empty]
     return [
         # The stack is the training's, not that of the software which added a score.
         {**_origin(s.get("provenance", row["provenance"])), **shared,
@@ -83,6 +101,14 @@ def _origin(provenance: dict[str, Any]) -> dict[str, Any]:
     """Of the software and hardware that computed a score; the one that trained it stays in the row."""
     found = {k.replace("-", "_"): v for k, v in provenance.items()}
     return {k: v for k, v in found.items() if k in COLUMNS}
+
+
+def _number(run: dict[str, Any]) -> int | None:
+    """The run's model number in the 2019 study, if it is one of its models."""
+    try:
+        return model_number(Run(**run))
+    except (InputError, TypeError):  # a row of another version
+        return None
 
 
 def _setting(run: dict[str, Any]) -> str:
@@ -119,22 +145,39 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     return summary
 
 
-def write_tables(folder: str | Path, study_path: str | Path | None = None) -> str:
+def write_tables(
+    folder: str | Path, study_path: str | Path | None = None, rules: Sequence[str] | None = None
+) -> str:
     """Write ``table.csv``, ``summary.csv`` and ``table.md`` of a study's folder from its rows.
+
+    Where there are selection rules, ``selection.csv`` has what each of them chose, and ``table.md`` a table
+    for each, apart from the others.
 
     Args:
         folder: holds ``rows/`` and, unless ``study_path`` is given, ``study.toml``.
         study_path: the study file, for the cells that are missing.
+        rules: selection rules, such as ``"oracle:mig"``; the study's if left out. See `disentangle.rules`.
 
     Returns:
         The text of ``table.md``.
     """
+    import pandas as pd
+
+    from disentangle.selection import select  # which needs what is above
+    from disentangle.selection_board import selection_board
+
     folder = Path(folder)
     study = read_study(study_path or folder)
     frame = tidy(read_rows(folder))
     summary = summarise(frame)
-    text = markdown(study, frame, summary)
+    asked = study.rules() if rules is None else [parse_rule(rule, study.fixed) for rule in rules]
+    chosen = [select(frame, rule, settings(study)) for rule in asked]
+    boards = (selection_board(one, headlines(study)) for one in chosen)
+    text = "\n\n".join([markdown(study, frame, summary), *boards])
     write_bytes(folder / "table.csv", frame.to_csv(index=False).encode())
     write_bytes(folder / "summary.csv", summary.to_csv(index=False, float_format="%.6g").encode())
+    if chosen:
+        selected = pd.concat(chosen, ignore_index=True)
+        write_bytes(folder / "selection.csv", selected.to_csv(index=False, float_format="%.6g").encode())
     write_bytes(folder / "table.md", text.encode())
     return text

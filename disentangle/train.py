@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 from tqdm import tqdm
 
 from disentangle import find
 from disentangle.build import build_model, check
-from disentangle.checkpoint import Damaged, diverged_at, is_finished, read_log, restore
 from disentangle.data import FactorData
 from disentangle.errors import InputError
+from disentangle.finished import is_finished, load_result
 from disentangle.job import Job, Trained
+from disentangle.loggers import check_loggers
 from disentangle.precision import check_precision, has_bf16
 from disentangle.run import Run
 from disentangle.stack import Stack, alike, stackable
@@ -53,13 +53,15 @@ def train(
     stack: int | None = None,
     checkpoint_every: int | None = None,
     progress: bool = True,
+    loggers: Sequence[str] = (),
 ) -> list[Trained]:
     """Train runs and return them in order.
 
     Every random number of a step comes from the run's seed and the step's number, so neither the
     device, the order of the runs, the stack nor an interruption changes what is drawn. With a ``folder``
     each run keeps a checkpoint and a log in ``folder/<key>/`` and goes on from there when it is trained
-    again, alone or in any stack.
+    again, alone or in any stack. When it has ended its model is there as ``model.safetensors`` (see
+    `disentangle.load`) with ``result.json`` beside it, and the checkpoint is gone.
 
     On a GPU runs that differ only in seed and float hyperparameters train together, as many as its free
     memory holds; where it runs out, the stack is halved and goes on from the checkpoints. On a CPU they
@@ -75,6 +77,7 @@ def train(
         stack: how many runs train as one at most; 1 on a CPU and what fits on a GPU if left out.
         checkpoint_every: steps between checkpoints; 500 on a CPU and 20,000 on a GPU if left out.
         progress: show a progress bar where the output is a terminal.
+        loggers: where the losses go beside ``log.jsonl``: ``"tensorboard"``, ``"wandb"``; only with a folder.
 
     Raises:
         InputError: a run's settings cannot be used, the data are not those that it names, or a single
@@ -92,17 +95,21 @@ def train(
     target, asked = choose_device(device), [run.complete() for run in runs]
     if stack is not None and stack < 1:
         raise InputError(f"stack must be 1 or more, got {stack}")
+    check_loggers(loggers)
+    kept = None if folder is None else Path(folder)
     done: dict[str, Trained] = {}
     for group in groups(asked):
         run_data = (load(group[0]) if data is None else _matching(group, data)).to(target)
+        left = [run for run in group if kept is None or not is_finished(kept / run.key())]
         for run in group:
             check(run, run_data)
-            check_precision(run.precision, target)
-        if group[0].precision == "bf16" and not has_bf16(target):
+        if left:  # a finished run is only loaded, on any device
+            check_precision(group[0].precision, target)
+        if left and group[0].precision == "bf16" and not has_bf16(target):
             tqdm.write(f"{target}: no bf16 instructions here, so that bf16 is slower than fp32")
         every = checkpoint_every or EVERY.get(target.type, EVERY_ELSEWHERE)
-        job = Job(run_data, target, None if folder is None else Path(folder), every, progress)
-        size = _size(group, run_data, target, stack)
+        job = Job(run_data, target, kept, every, progress, loggers)
+        size = _size(group, run_data, target, stack) if len(left) > 1 else 1
         done |= {trained.run.key(): trained for trained in _halving(job, group, size)}
     return [done[run.key()] for run in asked]
 
@@ -198,32 +205,18 @@ def load_trained(folder: str | Path, device: str = "auto") -> tuple[Trained, Fac
     """A finished run and its data, from the folder that `train` made.
 
     Raises:
-        InputError: the folder holds no run, or one that has not finished.
+        InputError: the folder holds no finished run, one that diverged, or a damaged model; or its data
+            set is not the one it was trained on.
     """
     folder = Path(folder)
-    try:
-        run = msgspec.json.decode((folder / "run.json").read_bytes(), type=Run)
-    except FileNotFoundError:
-        raise InputError(f"{folder} holds no run: run.json is missing") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder / 'run.json'} is not a run: {error}") from None
-    if not is_finished(folder, run.steps):
-        raise InputError(f"{folder}: {_how_far(folder, run.steps)}")
-    data = load(run).to(choose_device(device))
-    model = build_model(run, data)
-    try:
-        saved = restore(folder, model)
-    except Damaged as damaged:
-        raise InputError(f"{damaged}; train the run again") from None
-    if saved.step < run.steps:  # killed after the log's last line and before the checkpoint
-        raise InputError(f"{folder}: the run stopped at step {saved.step} of {run.steps}; train it again")
-    model = model.to(data.device).eval()
-    return Trained(run, model, "done", run.steps, {}, saved.seconds, saved.stack), data
-
-
-def _how_far(folder: Path, steps: int) -> str:
-    diverged, lines = diverged_at(folder), read_log(folder)
-    if diverged is not None:
-        return f"the run diverged at step {diverged} and has no model"
-    step = lines[-1]["step"] if lines else 0
-    return f"the run stopped at step {step} of {steps}; train it again to finish it"
+    result, model = load_result(folder)
+    data = load(result.run).to(choose_device(device))
+    if data.checksum != result.data_checksum:
+        raise InputError(
+            f"{folder}: the run was trained on {result.run.dataset} with the checksum "
+            f"{result.data_checksum!r}, here it is {data.checksum!r}"
+        )
+    model = model.to(data.device)
+    values = result.numbers()
+    trained = Trained(result.run, model, "done", result.step, values, result.seconds, result.stack)
+    return trained, data

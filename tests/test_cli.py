@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-COMMANDS = ("data", "train", "score", "study", "table", "demo")
+COMMANDS = ("data", "train", "score", "study", "status", "table", "demo")
 
 
 def cli(*arguments, cwd):
@@ -64,11 +64,11 @@ def test_train_then_score_then_the_same_again(tmp_path):
     [folder] = (tmp_path / "runs").iterdir()
     assert f"next: disentangle score runs/{folder.name}" in first.stdout
     assert (folder / "traversal.png").exists()
-    before = (folder / "checkpoint.pt").read_bytes()
+    before = (folder / "model.safetensors").read_bytes()
     again = cli(*train, "--device", "cpu", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "done at step 3" in again.stdout
-    assert (folder / "checkpoint.pt").read_bytes() == before
+    assert (folder / "model.safetensors").read_bytes() == before
     done = cli("score", folder, "--metric", "mig", "--csv", "scores.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "mig@1" in done.stdout
@@ -137,8 +137,61 @@ def test_a_wrong_call_is_told_without_a_traceback(tmp_path, arguments):
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_dry_run_says_what_would_be_done_and_does_nothing(tmp_path):
-    (tmp_path / "study.toml").write_text('name = "d"\n[[runs]]\ndataset = "toy"\nmethod = "vae"\n')
-    done = cli("study", ".", "--dry-run", cwd=tmp_path)
-    assert done.stdout.count("to do") == 5
+STUDY = """
+name = "d"
+steps = 200
+batch = 4
+seeds = [0, 1, 2]
+metrics = ["mig"]
+calibration = ["noise"]
+[[runs]]
+dataset = "toy"
+method = "beta_vae"
+hyper = { beta = [1, 4] }
+"""
+
+
+def test_dry_run_says_what_would_be_done_how_long_and_how_much_disk(tmp_path):
+    (tmp_path / "study.toml").write_text(STUDY)
+    done = cli("study", ".", "--dry-run", "--workers", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "d: 0 of 7 rows, 0 running, 0 failed, 7 left to begin" in done.stdout
+    assert "toy (drawn)  beta_vae beta=4  0 of 3" in done.stdout
+    assert "beta_vae on toy: 6 runs, each" in done.stdout
+    assert "200 steps of" in done.stdout
+    assert "with 2 at once" in done.stdout
+    assert "models 16.6 MB" in done.stdout  # 6 x 690,517 parameters of 4 bytes
     assert sorted(p.name for p in tmp_path.iterdir()) == ["study.toml"]
+
+
+def test_a_preset_becomes_a_file_that_runs(tmp_path):
+    preset = ["study", "--preset", "locatello2019", "--dataset", "dsprites", "--method", "beta_vae"]
+    made = cli(*preset, "--seeds", "0-4", "--steps", "5000", "--write", "new/study.toml", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "next: disentangle study new/study.toml --dry-run" in made.stdout
+    text = (tmp_path / "new" / "study.toml").read_text()
+    assert "disentangle study --preset locatello2019" in text
+    again = cli(*preset, "--seeds", "0-3", "--write", "new/study.toml", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "new/study.toml exists and holds another study" in again.stderr
+    assert (tmp_path / "new" / "study.toml").read_text() == text
+    for arguments, message in (
+        (["--seeds", "0-4"], "make a file from a --preset"),
+        (["--preset", "locatello2019"], "name it with --write"),
+        ([], "name a study file"),
+    ):
+        done = cli("study", *arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert message in done.stderr
+
+
+def test_status_tells_what_is_done_and_what_failed(tmp_path):
+    (tmp_path / "study.toml").write_text(STUDY.replace("steps = 200", "steps = 3"))
+    before = cli("status", ".", cwd=tmp_path)
+    assert before.returncode == 0, before.stderr
+    assert "d: 0 of 7 rows" in before.stdout
+    done = cli("study", ".", "--workers", "1", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = cli("status", ".", cwd=tmp_path)
+    assert "d: 7 of 7 rows, 0 running, 0 failed, 0 left to begin" in after.stdout
+    assert "3 of 3" in after.stdout

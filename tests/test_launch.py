@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
 
 import cloudpickle
 import filelock
@@ -17,11 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from disentangle import launch, parallel
+from disentangle import launch, work
 from disentangle.calibrate import Calibration
+from disentangle.engines import local
 from disentangle.find import get
-from disentangle.parallel import Outcome, run_all
-from disentangle.rows import read_rows
+from disentangle.outcome import Outcome
+from disentangle.rows import numbers, read_rows
 from disentangle.score import score
 from disentangle.study import plan, read_study
 from disentangle.table import write_tables
@@ -51,10 +51,7 @@ def tiny(tmp_path):
 
 def values(folder):
     """Everything in the rows but the times."""
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in read_rows(folder)]
-    for row in rows:
-        row["scores"] = [{k: v for k, v in s.items() if k != "seconds"} for s in row["scores"]]
-    return json.dumps(rows, sort_keys=True)
+    return json.dumps([numbers(row) for row in read_rows(folder)], sort_keys=True)
 
 
 def carry_out(tiny, workers=1, **options):
@@ -94,7 +91,7 @@ def test_a_row_is_what_its_model_scores(tiny):
     folder, study = tiny
     carry_out(tiny)
     run = plan(study, {"toy": "drawn"})[0]
-    trained, data = load_trained(folder / "work" / run.key(), "cpu")
+    trained, data = load_trained(folder / "runs" / run.key(), "cpu")
     codes = get("method", "vae").represent(trained.model, data.images(np.arange(len(data)))).numpy()
     [again] = score(codes, data.all_factors(), study.metric_specs(), seed=run.seed)
     row = next(r for r in read_rows(folder) if r["key"] == run.key())
@@ -115,11 +112,13 @@ def test_only_what_is_left_is_done_and_a_damaged_row_is_set_aside(tiny, monkeypa
     victim = sorted((folder / "rows").glob("*.json"))[0]
     victim.write_text(victim.read_text()[:50])
     done = []
-    original = launch.perform
-    monkeypatch.setattr(launch, "perform", lambda task, **k: done.append(task.key()) or original(task, **k))
+    original = local.perform
+    monkeypatch.setattr(
+        local, "perform", lambda work, task, *a, **k: done.append(task.key()) or original(work, task, *a, **k)
+    )
     carry_out(tiny)
     assert done == [victim.stem]
-    assert victim.with_suffix(".damaged").exists()
+    assert victim.with_name(f"{victim.name}.damaged").exists()
     assert values(folder) == before
 
 
@@ -181,31 +180,51 @@ def test_a_failing_run_is_told_and_the_rest_goes_on(tiny):
     outcomes = carry_out((folder, read_study(folder)))
     assert [o.status for o in outcomes] == ["done", "done", "failed", "done", "done"]
     assert "k must be 'rnd' or an integer in 1..3" in outcomes[2].message
-    assert "k must be" in (folder / "work" / outcomes[2].key / "error.txt").read_text()
+    assert "k must be" in (folder / "runs" / outcomes[2].key / "error.txt").read_text()
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(tiny, monkeypatch):
+def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(tiny, monkeypatch):
     folder, _ = tiny
 
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("disentangle.checkpoint.write_bytes", full)
+    monkeypatch.setattr("disentangle.finished.write_bytes", full)
     outcomes = carry_out(tiny)
-    assert [o.status for o in outcomes] == ["failed", "failed", "done", "done"]
+    assert [o.status for o in outcomes] == ["failed", "left", "left", "left"]
     assert "No space left on device" in outcomes[0].message
-    assert "checkpoint.pt" in outcomes[0].message
-    assert not list(folder.glob("work/*/*.part"))
+    assert "model.safetensors" in outcomes[0].message
+    assert not list(folder.glob("runs/*/.*.part"))
     monkeypatch.undo()
     assert [o.status for o in carry_out(tiny)] == ["done"] * 4
+
+
+def test_an_error_that_is_nobodys_mistake_is_tried_three_times_and_the_rest_goes_on(tiny, monkeypatch):
+    real, said, tried = work.train, [], []
+
+    def fails(runs, *args, **options):
+        tried.append(runs[0].seed)
+        if runs[0].seed == 1 or tried.count(0) == 1:
+            raise RuntimeError("an unlucky cosmic ray")
+        return real(runs, *args, **options)
+
+    monkeypatch.setattr(work, "train", fails)
+    outcomes = launch.carry_out(tiny[1], tiny[0], device="cpu", say=said.append)
+    assert [o.status for o in outcomes] == ["done", "failed", "done", "done"]
+    assert (tried.count(0), tried.count(1)) == (2, 3)
+    assert sum("trying again" in text for text in said) == 3
+    error = tiny[0] / "runs" / outcomes[1].key / "error.txt"
+    assert str(error) in outcomes[1].message
+    assert error.read_text().startswith("RuntimeError: an unlucky cosmic ray\n")
+    assert not (tiny[0] / "runs" / outcomes[0].key / "error.txt").exists()  # of a try that others followed
 
 
 def test_a_run_held_by_another_command_is_waited_for(tiny, monkeypatch):
     folder, study = tiny
     monkeypatch.setattr(launch, "POLL", 0.05)
     key = plan(study, {"toy": "drawn"})[0].key()
-    (folder / "work" / key).mkdir(parents=True)
-    lock, said = filelock.FileLock(folder / "work" / key / "lock", thread_local=False), []
+    (folder / "runs" / key).mkdir(parents=True)
+    lock, said = filelock.FileLock(folder / "runs" / key / "lock", thread_local=False), []
     lock.acquire()
 
     def say(text):
@@ -218,15 +237,25 @@ def test_a_run_held_by_another_command_is_waited_for(tiny, monkeypatch):
     assert sum("by another command" in text for text in said) == 1
 
 
+def start(folder, *arguments):
+    """`disentangle study` in a session of its own."""
+    command = [sys.executable, "-m", "disentangle", "study", str(folder), "--device", "cpu", *arguments]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    return subprocess.Popen(
+        command, env=environment, cwd=folder, text=True, stdout=-1, stderr=-2, start_new_session=True
+    )
+
+
+def wait_for(condition, process):
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
 def test_two_commands_at_once_do_every_run_once(tiny):
     folder, _ = tiny
     (folder / "study.toml").write_text(TEXT.replace("steps = 4", "steps = 150"))
-    command = [sys.executable, "-m", "disentangle", "study", str(folder), "--workers", "1", "--device", "cpu"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    both = [
-        subprocess.Popen(command, env=environment, cwd=folder, text=True, stdout=-1, stderr=-2)
-        for _ in range(2)
-    ]
+    both = [start(folder, "--workers", "1") for _ in range(2)]
     texts = [p.communicate(timeout=300)[0] for p in both]
     assert [p.returncode for p in both] == [0, 0], texts
     done = re.findall(r"done: (.*?), seed (\d) \(", "".join(texts))
@@ -235,23 +264,18 @@ def test_two_commands_at_once_do_every_run_once(tiny):
     assert len(read_rows(folder)) == 4
 
 
-def test_an_interrupted_study_stops_its_workers_at_once_and_goes_on_later(tiny):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_study_stops_its_workers_at_once_and_goes_on_later(tiny, number):
     folder, _ = tiny
     text = TEXT.replace("steps = 4", "steps = 100_000").replace(
         "seeds = [0, 1]", "seeds = [0, 1, 2, 3, 4, 5, 6]"
     )
     (folder / "study.toml").write_text(text)
-    command = [sys.executable, "-m", "disentangle", "study", str(folder), "--workers", "2", "--device", "cpu"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    process = subprocess.Popen(
-        command, env=environment, cwd=folder, text=True, stdout=-1, stderr=-2, start_new_session=True
-    )
-    while len(list(folder.glob("work/*/log.jsonl"))) < 2:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process = start(folder, "--workers", "2")
+    wait_for(lambda: len(list(folder.glob("runs/*/log.jsonl"))) == 2, process)
+    process.send_signal(number)
     text, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, text
+    assert process.returncode == 128 + number, text
     assert "the same command goes on" in text
     assert "Traceback" not in text
     assert "Exception" not in text
@@ -269,39 +293,46 @@ def _all_gone(session, seconds):
     return False
 
 
-def _die_once(task, *, folder):
-    marker = folder / f"{task.key()}.tried"
+def _die_once(work, task, device):
+    marker = work.folder / f"{task.key()}.tried"
     if task.seed == 0 and not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return Outcome(task.key(), "done")
 
 
-def _some_always_die(task, *, guilty):
+def _seed_one_always_dies(work, task, device):
     time.sleep(0.2)
-    if task.key() == guilty:
+    if task.seed == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return Outcome(task.key(), "done")
 
 
-def test_tasks_of_a_worker_that_died_are_done_again(tiny):
-    tasks = plan(tiny[1], {"toy": "drawn"})
-    do = partial(_die_once, folder=tiny[0])
-    outcomes = list(run_all(do, tasks, tiny[0], workers=2))
-    assert {o.key for o in outcomes} == {t.key() for t in tasks}
-    assert all(o.status == "done" for o in outcomes), outcomes
+def test_tasks_of_a_worker_that_died_are_done_again(tiny, monkeypatch):
+    monkeypatch.setattr(local, "perform", _die_once)
+    outcomes = carry_out(tiny, workers=2)
+    assert [o.status for o in outcomes] == ["done"] * 4
     assert len(list(tiny[0].glob("*.tried"))) == 3
 
 
 def test_only_the_task_that_kills_its_worker_is_given_up(tiny, monkeypatch):
-    monkeypatch.setattr(parallel, "ATTEMPTS", 2)
-    tasks = plan(tiny[1], {"toy": "drawn"})
-    guilty = tasks[1].key()
-    do = partial(_some_always_die, guilty=guilty)
-    outcomes = {o.key: o for o in run_all(do, tasks, tiny[0], workers=2)}
-    assert {k for k, o in outcomes.items() if o.status == "failed"} == {guilty}
-    assert len(outcomes) == len(tasks)
-    assert "died 2 times" in outcomes[guilty].message
+    monkeypatch.setattr(local, "perform", _seed_one_always_dies)
+    outcomes, said = [], []
+    outcomes = launch.carry_out(tiny[1], tiny[0], workers=2, device="cpu", say=said.append)
+    assert [o.status for o in outcomes] == ["done", "failed", "done", "done"]
+    assert "its process died (SIGKILL(-9))" in outcomes[1].message
+    assert sum("trying again" in text for text in said) == 2
+    assert "SIGKILL" in (tiny[0] / "runs" / outcomes[1].key / "error.txt").read_text()
+
+
+def test_the_workers_of_a_command_that_was_killed_end_too(tiny):
+    folder, _ = tiny
+    (folder / "study.toml").write_text(TEXT.replace("steps = 4", "steps = 100_000"))
+    process = start(folder, "--workers", "2")
+    wait_for(lambda: len(list(folder.glob("runs/*/log.jsonl"))) == 2, process)
+    process.kill()
+    process.communicate()
+    assert _all_gone(process.pid, seconds=30)
 
 
 @pytest.mark.parametrize("name", ["true_factors", "rotated_factors", "untrained", "noise"])
@@ -337,30 +368,30 @@ def test_stacked_training_gives_the_same_rows_and_says_so(tiny, tmp_path_factory
 def test_runs_that_another_command_holds_are_left_out_of_a_stack(tiny, monkeypatch):
     folder, study = tiny
     first, second = plan(study, {"toy": "drawn"})[:2]
-    (folder / "work" / first.key()).mkdir(parents=True)
+    (folder / "runs" / first.key()).mkdir(parents=True)
     seen = []
-    monkeypatch.setattr(launch, "train", lambda runs, *a, **k: seen.append([r.seed for r in runs]))
-    with filelock.FileLock(folder / "work" / first.key() / "lock"):
-        launch.train_together([first, second], folder / "work", "cpu", 2, None, print)
+    monkeypatch.setattr(work, "train", lambda runs, *a, **k: seen.append([r.seed for r in runs]))
+    how = work.Work(study, folder, stack=2)
+    with filelock.FileLock(folder / "runs" / first.key() / "lock"):
+        assert work.train_together(how, [first, second], "cpu") == []
     assert seen == [[second.seed]]
-    monkeypatch.setattr(launch, "CLAIM", 1)
-    launch.train_together([first, second], folder / "work", "cpu", 2, None, print)
+    monkeypatch.setattr(work, "CLAIM", 1)
+    work.train_together(how, [first, second], "cpu")
     assert seen[1:] == [[first.seed], [second.seed]]
 
 
-def test_what_fails_together_is_told_and_tried_alone(tiny, monkeypatch):
-    real, said = launch.train, []
+def test_what_fails_together_is_told_and_tried_alone(tiny, monkeypatch, capsys):
+    real = work.train
 
     def fails(runs, *args, **options):
         if len(runs) > 1:
             raise RuntimeError("no kernel image")
         return real(runs, *args, **options)
 
-    monkeypatch.setattr(launch, "train", fails)
-    folder, study = tiny
-    done = launch.carry_out(study, folder, device="cpu", stack=2, say=said.append)
-    assert [o.status for o in done] == ["done"] * 4
-    assert "2 runs of vae on toy could not be trained together: RuntimeError: no kernel image" in said
+    monkeypatch.setattr(work, "train", fails)
+    assert [o.status for o in carry_out(tiny, stack=2)] == ["done"] * 4
+    told = "2 runs of vae on toy could not be trained together: RuntimeError: no kernel image"
+    assert told in capsys.readouterr().out
 
 
 def test_precision_has_a_line_of_its_own(tmp_path):

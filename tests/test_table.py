@@ -119,7 +119,7 @@ def test_a_file_that_is_no_row_is_set_aside(folder):
         path = folder / "rows" / f"{name}.json"
         path.write_text(text)
         assert read_row(path) is None
-        assert path.with_suffix(".damaged").read_text() == text
+        assert path.with_name(f"{path.name}.damaged").read_text() == text
     assert read_row(folder / "rows" / "none.json") is None
     assert len(read_rows(folder)) == 6
 

@@ -10,12 +10,14 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
-from disentangle import InputError, Run, find
+from disentangle import InputError, Run, find, load
 from disentangle.batches import Batches
 from disentangle.build import build_model
 from disentangle.checkpoint import read_log
 from disentangle.draws import generator
+from disentangle.finished import is_finished
 from disentangle.train import choose_device, load_trained, train
 
 TOY = find.get("dataset", "toy").load()
@@ -101,24 +103,80 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
     assert [line["step"] for line in logs[0]] == [40, 50, 80, 100, 120]
 
 
-def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(tmp_path):
-    [first] = train([run()], TOY, tmp_path, device="cpu")
-    folder = tmp_path / run().key()
-    damaged = (folder / "checkpoint.pt").read_bytes()[:-200]
-    (folder / "checkpoint.pt").write_bytes(damaged)
+def half_done(folder, monkeypatch, steps=6, every=4):
+    """A run's folder as a kill between its checkpoint and its end leaves it."""
+    with monkeypatch.context() as patched:
+        patched.setattr("disentangle.job.finish", lambda *a, **k: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train([run(steps=steps)], TOY, folder, device="cpu", checkpoint_every=every)
+    return folder / run(steps=steps).key()
+
+
+def flip(path, place):
+    """Turn over one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped", "nonsense"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(tmp_path, monkeypatch, damage, capsys):
+    [first] = train([run()], TOY, tmp_path / "whole", device="cpu")
+    folder = half_done(tmp_path, monkeypatch)
+    path = folder / "checkpoint.pt"
+    if damage == "flipped":
+        damaged = flip(path, path.stat().st_size // 2)
+    else:
+        damaged = path.read_bytes()[:-200] if damage == "torn" else b"damaged"
+        path.write_bytes(damaged)
     [again] = train([run()], TOY, tmp_path, device="cpu")
     assert torch.equal(weights(first), weights(again))
-    assert (folder / "checkpoint.damaged").read_bytes() == damaged
+    assert (folder / "checkpoint.pt.damaged").read_bytes() == damaged
+    assert "checkpoint.pt cannot be read" in capsys.readouterr().out
 
 
-def test_a_log_line_torn_by_a_kill_is_left_out(tmp_path):
-    train([run()], TOY, tmp_path, device="cpu")
+@pytest.mark.parametrize("name", ["model.safetensors", "result.json"])
+@pytest.mark.parametrize("damage", ["flipped", "gone", "torn"])
+def test_a_damaged_result_is_set_aside_and_the_run_is_done_again(tmp_path, name, damage, capsys):
+    [first] = train([run()], TOY, tmp_path, device="cpu")
     folder = tmp_path / run().key()
-    with (folder / "log.jsonl").open("a") as log:
-        log.write('{"step": 7, "obj')
-    assert [line["step"] for line in read_log(folder)] == [6]
+    if damage == "flipped":
+        flip(folder / name, 0 if name == "result.json" else -1)
+    elif damage == "torn":
+        (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    else:
+        (folder / name).unlink()
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    [again] = train([run()], TOY, tmp_path, device="cpu")
+    assert torch.equal(weights(first), weights(again))
+    assert is_finished(folder)
+    if damage != "gone":
+        assert f"{name} cannot be read" in capsys.readouterr().out
+        assert (folder / f"{name}.damaged").read_bytes() == before[name]
+
+
+def test_a_run_killed_before_its_result_ends_from_its_checkpoint(tmp_path, monkeypatch):
+    [whole] = train([run()], TOY, tmp_path / "whole", device="cpu")
+    folder = half_done(tmp_path, monkeypatch)
+    assert not is_finished(folder)
+    [ended] = train([run()], TOY, tmp_path, device="cpu")
+    assert torch.equal(weights(whole), weights(ended))
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "log.jsonl",
+        "model.safetensors",
+        "result.json",
+        "run.json",
+    ]
+
+
+def test_a_log_line_torn_by_a_kill_is_left_out(tmp_path, monkeypatch):
+    folder = half_done(tmp_path, monkeypatch)
+    with (folder / "log.jsonl").open("ab") as log:
+        log.write(b'5\n{"step": 7, "obj\xff')
+    assert [line["step"] for line in read_log(folder)] == [4, 6]
     train([run()], TOY, tmp_path, device="cpu")
-    assert len((folder / "log.jsonl").read_text().splitlines()) == 1
+    assert [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()] == [4, 6]
 
 
 def test_divergence_stops_the_run_with_its_step_and_values(tmp_path):
@@ -137,17 +195,33 @@ def test_a_finished_run_is_loaded_from_its_folder(tmp_path):
     assert data.name == "toy"
 
 
-def test_an_unfinished_or_missing_run_is_told(tmp_path):
-    with pytest.raises(InputError, match=r"holds no run: run.json is missing"):
+def test_a_published_model_loads_without_its_data_and_is_the_same_bytes_each_time(tmp_path):
+    [trained] = train([run("ada_gvae", steps=3)], TOY, tmp_path / "a", device="cpu")
+    train([run("ada_gvae", steps=3)], TOY, tmp_path / "b", device="cpu")
+    key = trained.run.key()
+    model = load(tmp_path / "a" / key)
+    assert not model.training
+    for name, value in trained.model.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
+    files = [(tmp_path / place / key / "model.safetensors").read_bytes() for place in "ab"]
+    assert files[0] == files[1]
+    assert (
+        json.loads(safe_open(tmp_path / "a" / key / "model.safetensors", "pt").metadata()["run"])["steps"]
+        == 3
+    )
+
+
+def test_an_unfinished_or_missing_run_is_told(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="is no folder of a run"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"holds no run: result.json and run.json are missing"):
         load_trained(tmp_path)
-    train([run()], TOY, tmp_path, device="cpu")
-    folder = tmp_path / run().key()
-    (folder / "log.jsonl").unlink()
-    with pytest.raises(InputError, match="stopped at step 0 of 6"):
+    folder = half_done(tmp_path, monkeypatch)
+    with pytest.raises(InputError, match="stopped at step 6 of 6"):
         load_trained(folder)
     (folder / "run.json").write_text(json.dumps({"method": "vae", "dataset": "toy", "color": 3}))
     with pytest.raises(InputError, match="color"):
-        load_trained(folder)
+        load(folder)
 
 
 def test_the_untrained_network_is_a_run_of_no_steps(tmp_path):
@@ -182,9 +256,17 @@ def test_a_damaged_or_diverged_run_is_not_trained_again_to_be_loaded(tmp_path):
     train([run(), diverging], TOY, tmp_path, device="cpu")
     with pytest.raises(InputError, match="diverged at step 1 and has no model"):
         load_trained(tmp_path / diverging.key())
-    (tmp_path / run().key() / "checkpoint.pt").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"set aside as checkpoint.damaged; train the run again"):
+    (tmp_path / run().key() / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"set aside as model.safetensors.damaged; train the run again"):
         load_trained(tmp_path / run().key())
+
+
+def test_a_model_of_other_images_is_not_loaded_with_these(tmp_path, monkeypatch):
+    train([run()], TOY, tmp_path, device="cpu")
+    path = tmp_path / run().key() / "result.json"
+    path.write_text(path.read_text().replace(TOY.checksum, "sha256:of others"))
+    with pytest.raises(InputError, match="was trained on toy with the checksum 'sha256:of others'"):
+        load_trained(path.parent)
 
 
 def test_codes_of_an_earlier_model_do_not_outlive_it(tmp_path):

@@ -1,0 +1,1 @@
+"""Where the tasks of a study are done: one engine a file, found by its name."""
