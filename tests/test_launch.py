@@ -1,6 +1,7 @@
 """Studies end to end on the toy data: rows, tables, resuming, two commands at once, failures."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -16,8 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from disentangle import launch, work
+from disentangle import launch, load, work
 from disentangle.calibrate import Calibration
+from disentangle.encode import encode
 from disentangle.engines import local
 from disentangle.find import get
 from disentangle.outcome import Outcome
@@ -25,7 +27,6 @@ from disentangle.rows import numbers, read_rows
 from disentangle.score import score
 from disentangle.study import plan, read_study
 from disentangle.table import write_tables
-from disentangle.train import load_trained
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # worker processes cannot import tests
 
@@ -87,15 +88,47 @@ def test_a_study_gives_rows_tables_and_pictures(tiny):
             assert (folder / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_row_is_what_its_model_scores(tiny):
+def test_a_published_model_scores_what_its_row_says(tiny):
     folder, study = tiny
-    carry_out(tiny)
-    run = plan(study, {"toy": "drawn"})[0]
-    trained, data = load_trained(folder / "runs" / run.key(), "cpu")
-    codes = get("method", "vae").represent(trained.model, data.images(np.arange(len(data)))).numpy()
-    [again] = score(codes, data.all_factors(), study.metric_specs(), seed=run.seed)
-    row = next(r for r in read_rows(folder) if r["key"] == run.key())
-    assert row["scores"][0]["value"] == pytest.approx(again.value, abs=1e-12)
+    carry_out(tiny, workers=2)
+    data = get("dataset", "toy").load()
+    for run in plan(study, {"toy": "drawn"})[:2]:
+        model = load(folder / "runs" / run.key())
+        row = next(r for r in read_rows(folder) if r["key"] == run.key())
+        content = (folder / "runs" / run.key() / "model.safetensors").read_bytes()
+        assert row["model_sha256"] == hashlib.sha256(content).hexdigest()
+        codes = encode(run, model, data)
+        [again] = score(codes, data.all_factors(), study.metric_specs(), seed=run.seed)
+        assert row["scores"][0]["value"] == again.value
+
+
+def test_a_study_chooses_by_rules_each_with_a_table_of_its_own(tmp_path):
+    rules = ["every", "oracle:mig", "udr", "weak_reconstruction/model", "fixed"]
+    head = f"selection = {json.dumps(rules)}\nfixed = {{ ada_gvae = {{ beta = 4.0 }} }}\n"
+    text = head + TEXT.replace('method = "vae"', 'method = "ada_gvae"\nhyper = { beta = [1, 4] }')
+    (tmp_path / "study.toml").write_text(text)
+    outcomes = carry_out((tmp_path, read_study(tmp_path)))
+    assert [o.status for o in outcomes] == ["done"] * 8
+    board = write_tables(tmp_path)
+    assert [line for line in board.splitlines() if line.startswith("# Selection rule")] == [
+        f"# Selection rule: {rule}" for rule in rules
+    ]
+    table = pd.read_csv(tmp_path / "table.csv")
+    runs = table[table["kind"] == "run"]
+    assert runs.groupby("score")["run_key"].nunique().to_dict() == {
+        "mig": 4, "udr": 4, "weak_reconstruction": 4
+    }  # fmt: skip
+    chosen = pd.read_csv(tmp_path / "selection.csv")
+    for rule, score_name, best in (("oracle:mig", "mig", max), ("udr", "udr", max)):
+        means = runs[runs["score"] == score_name].groupby("setting")["value"].mean().to_dict()
+        found = chosen[chosen["rule"] == rule]["chosen"].unique().tolist()
+        assert found == [best(means, key=means.get)]
+    weak = runs[runs["score"] == "weak_reconstruction"]
+    one = chosen[chosen["rule"] == "weak_reconstruction/model"].iloc[0]
+    least = weak.loc[weak["value"].idxmin()]
+    assert (one["chosen"], one["seed"]) == (least["setting"], least["seed"])
+    assert chosen[chosen["rule"] == "fixed"]["chosen"].unique().tolist() == ["beta=4, k=1, pairs=paper"]
+    assert "# Selection rule: oracle:beta_vae" not in write_tables(tmp_path, rules=["oracle:mig"])
 
 
 def test_parallel_and_serial_give_the_same_rows(tiny, tmp_path_factory):

@@ -49,11 +49,12 @@ def run(
     if workers == 1 and len(devices(work.device)) == 1:
         yield from _here(work, queue)
         return
-    slots = _Slots(work, workers)
+    slots, through = _Slots(work, workers), False
     try:
         yield from slots.outcomes(queue, show)
-    finally:  # on an interruption too, and at once: rows and checkpoints are whole files
-        slots.close()
+        through = True
+    finally:  # on an interruption too, and then at once: rows and checkpoints are whole files
+        slots.close(kill=not through)
 
 
 def _here(work: Work, queue: deque[list[Task]]) -> Iterator[Outcome]:
@@ -119,10 +120,10 @@ class _Slot:
         future: Future[Any] = self._pool.submit(function, *arguments)
         return future
 
-    def restart(self) -> None:
+    def end(self, kill: bool = True) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=True, kill_workers=True)
+            pool.shutdown(wait=True, kill_workers=kill)
 
 
 class _Slots:
@@ -179,21 +180,21 @@ class _Slots:
         try:
             result = future.result()
         except BrokenProcessPool as error:
-            slot.restart()
+            slot.end()
             yield from (died(self.work, task, f"its process died ({_cause(error)})") for task in tasks)
             return
         bad = result.again if isinstance(result, Outcome) else bool(result)
         if bad and slot.device != "cpu":  # a CUDA error can leave nothing to go on with in that process
-            slot.restart()
+            slot.end()
         if isinstance(result, Outcome):
             yield result
             return
         say_problems(result)
         self.scoring.extend([task] for task in tasks)
 
-    def close(self) -> None:
+    def close(self, kill: bool) -> None:
         for slot in self.slots:
-            slot.restart()
+            slot.end(kill)
 
 
 def _cause(error: BaseException) -> str:
