@@ -112,9 +112,15 @@ def chunks(work: Work, tasks: Sequence[Task], most: int) -> list[list[Task]]:
     if most == 1:
         return [[task] for task in tasks]
     new = [t for t in tasks if isinstance(t, Run) and not is_finished(work.place(t))]
-    cut = [group[i : i + most] for group in groups(new) for i in range(0, len(group), most)]
+    cut = [list[Task](part) for group in groups(new) for part in _evenly(group, most)]
     trained = {run.key() for run in new}
-    return [*(list[Task](part) for part in cut), *([t] for t in tasks if t.key() not in trained)]
+    return [*cut, *([t] for t in tasks if t.key() not in trained)]
+
+
+def _evenly(runs: list[Run], most: int) -> list[list[Run]]:
+    """Parts of at most ``most``, of nearly the same size."""
+    size = -(-len(runs) // -(-len(runs) // most))
+    return [runs[i : i + size] for i in range(0, len(runs), size)]
 
 
 def _lock(place: Path, timeout: float) -> Any:

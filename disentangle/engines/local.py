@@ -17,7 +17,7 @@ import msgspec
 from disentangle.find import Engine
 from disentangle.outcome import Outcome
 from disentangle.study import Task
-from disentangle.work import Work, chunks, perform, report, say_problems, stacks, train_together
+from disentangle.work import CLAIM, Work, chunks, perform, report, say_problems, stacks, train_together
 
 POLL = 1.0  # seconds between looks at what the runs in progress have logged
 
@@ -31,7 +31,7 @@ def cut(work: Work, tasks: list[Task], settings: Settings) -> list[list[Task]]:
     if not stacks(work.device, work.stack):
         return chunks(work, tasks, 1)
     share = -(-len(tasks) // len(devices(work.device)))
-    return chunks(work, tasks, max(2, min(share, 256)))
+    return chunks(work, tasks, max(2, min(share, CLAIM)))
 
 
 def run(

@@ -13,7 +13,8 @@ every second position (46,080, in memory: pythae keeps floats); ours reads the w
 
 Times are of the side's own process. Ratios are within a round. times_floor: CPU seconds per step over the
 seconds that the step's floating-point operations (of the side's own network) take at the rate of a 2048x2048
-matrix product measured in the same round. last_loss: the objective after all these steps; ours begins with
+matrix product (float32) measured in the same round. "ours, bf16" is there where the processor has
+instructions for it. last_loss: the objective after all these steps; ours begins with
 the protocol's weights, the others with torch's (pythae's trainer keeps its loss to itself).
 
 With --stacks: see stacks.py.
@@ -37,6 +38,7 @@ import torch
 from peers import environments, floor
 
 from disentangle.datasets import dsprites
+from disentangle.precision import has_bf16
 from disentangle.provenance import hardware
 
 HERE = Path(__file__).resolve().parent / "peers"
@@ -94,7 +96,8 @@ def sides_of(method: str, peers: Path | None) -> list[Side]:
     """Ours first; a peer that cannot be had is a side with a ``problem``."""
     here = sys.executable
     sides = [
-        Side("ours", here, "side_ours.py", "protocol"),
+        Side("ours", here, "side_ours.py", "fp32"),
+        *([Side("ours, bf16", here, "side_ours.py", "bf16")] if has_bf16(CPU) else []),
         Side("plain loop, DataLoader", here, "side_plain.py", "loader"),
         Side("plain loop, in memory", here, "side_plain.py", "memory"),
     ]

@@ -1,4 +1,4 @@
-"""Ours: a stack of one run on the CPU: `side_ours.py protocol METHOD IMAGES BATCH` (IMAGES is not used)."""
+"""Ours: a stack of one run on the CPU: `side_ours.py fp32|bf16 METHOD IMAGES BATCH` (IMAGES is not used)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from disentangle.stack import Stack
 
 
 def main() -> None:
-    method, batch = sys.argv[2], int(sys.argv[4])
-    run = Run(method=method, dataset="dsprites", batch=batch, hyper={"beta": BETA[method]}).complete()
-    stack = Stack([run], dsprites.load("drawn"), torch.device("cpu"))
+    precision, method, batch = sys.argv[1], sys.argv[2], int(sys.argv[4])
+    run = Run(
+        method=method, dataset="dsprites", batch=batch, hyper={"beta": BETA[method]}, precision=precision
+    )
+    stack = Stack([run.complete()], dsprites.load("drawn"), torch.device("cpu"))
     turns = Turns(
         {
             "network": "protocol",

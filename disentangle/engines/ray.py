@@ -1,0 +1,103 @@
+"""A Ray cluster: for several machines without Slurm. Extra ``disentangle-bench[ray]``."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+
+from disentangle.engines import _nodes
+from disentangle.errors import InputError
+from disentangle.find import Engine
+from disentangle.outcome import Outcome
+from disentangle.study import Task
+from disentangle.work import Work
+
+POLL = 1.0  # seconds between looks at what the runs in progress have logged
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``--option NAME=VALUE`` sets.
+
+    Attributes:
+        address: of the head, such as ``"10.0.0.5:6379"``; ``"local"`` starts Ray on this machine; where left
+            out ``$RAY_ADDRESS``, else the cluster that this machine is in.
+        cpus: cores per job.
+        gpus: GPUs per job; 0.5 lets two jobs share one.
+        runs: runs per job; if 0 one on a CPU, 64 alike ones on a GPU.
+    """
+
+    address: str = ""
+    cpus: Annotated[int, msgspec.Meta(ge=1)] = 1
+    gpus: Annotated[float, msgspec.Meta(ge=0)] = 0
+    runs: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+def cut(work: Work, tasks: list[Task], settings: Settings) -> list[list[Task]]:
+    """Tasks for one job each."""
+    return _nodes.cut(work, tasks, settings.runs, settings.gpus)
+
+
+def run(
+    work: Work,
+    queue: deque[list[Task]],
+    workers: int,
+    settings: Settings,
+    show: Callable[[Iterable[str]], None],
+) -> Iterator[Outcome]:
+    """Do what is in the queue on the nodes of a Ray cluster; a node that dies costs its jobs' last steps."""
+    ray = connect(settings)
+    # Trying again is the study's affair: it counts, and tells.
+    job = ray.remote(_nodes.do_chunk).options(
+        num_cpus=settings.cpus, num_gpus=settings.gpus, max_retries=0, max_calls=1
+    )
+    running: dict[Any, list[Task]] = {}
+    try:
+        while queue or running:
+            while queue and len(running) < workers:
+                tasks = queue.popleft()
+                running[job.remote(work, tasks, settings.cpus)] = tasks
+            done, _ = ray.wait(list(running), num_returns=1, timeout=POLL)
+            show(task.key() for tasks in running.values() for task in tasks)
+            for reference in done:
+                yield from _outcomes(ray, work, running.pop(reference), reference)
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+        ray.shutdown()
+
+
+def connect(settings: Settings) -> Any:
+    """Ray, connected to the cluster.
+
+    Raises:
+        InputError: it is not installed, or there is no cluster at the address.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise InputError("the engine ray is not installed: pip install 'disentangle-bench[ray]'") from None
+    address = settings.address or os.environ.get("RAY_ADDRESS") or "auto"
+    try:
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, configure_logging=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"no Ray cluster answers at {address!r} ({reason}); start one with `ray start --head` and name "
+            "it with --option address=HOST:PORT, or use --option address=local"
+        ) from None
+    return ray
+
+
+def _outcomes(ray: Any, work: Work, tasks: list[Task], reference: Any) -> Iterator[Outcome]:
+    try:
+        found, reason = ray.get(reference), ""
+    except ray.exceptions.RayError as error:
+        found, reason = None, f"its process died ({type(error).__name__})"
+    yield from _nodes.outcomes_of(work, tasks, found, reason)
+
+
+ENGINE = Engine(title="a Ray cluster", settings=Settings, cut=cut, run=run)
