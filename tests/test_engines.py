@@ -99,7 +99,7 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch):
     monkeypatch.setattr(slurm, "Cluster", Fake)
-    monkeypatch.setattr(slurm, "POLL", 0.001)
+    monkeypatch.setattr(slurm.time, "sleep", lambda seconds: None)
     Fake.dies, Fake.jobs, Fake.submitted, Fake.cancelled, Fake.silent = (), {}, [], [], 0
     return Fake
 

@@ -51,9 +51,7 @@ def run(
     """Do what is in the queue on the nodes of a Ray cluster; a node that dies costs its jobs' last steps."""
     ray = connect(settings)
     # Trying again is the study's affair: it counts, and tells.
-    job = ray.remote(_nodes.do_chunk).options(
-        num_cpus=settings.cpus, num_gpus=settings.gpus, max_retries=0, max_calls=1
-    )
+    job = ray.remote(_nodes.do_chunk).options(num_cpus=settings.cpus, num_gpus=settings.gpus, max_retries=0)
     running: dict[Any, list[Task]] = {}
     try:
         while queue or running:

@@ -23,7 +23,6 @@ from disentangle.outcome import Outcome
 from disentangle.study import Task
 from disentangle.work import Work
 
-POLL = 5.0  # seconds between looks at Slurm's queue: its controller serves everybody
 LOST = 3  # looks in a row that a job must be missing in: a controller that restarts forgets for a while
 SIGNAL = 60  # seconds before its time is over that a job is told, to be put into the queue again
 
@@ -40,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         runs: runs per job; if 0 one on a CPU, 64 alike ones on a GPU.
         setup: a line of shell before the job, such as ``"module load cuda"``.
         sbatch: further options without their dashes, such as ``"constraint=h100,nice=100"``.
+        poll: seconds between looks at Slurm's queue, whose controller serves everybody.
     """
 
     partition: str = ""
@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: Annotated[int, msgspec.Meta(ge=0)] = 0
     setup: str = ""
     sbatch: str = ""
+    poll: Annotated[float, msgspec.Meta(gt=0)] = 5.0
 
     def parameters(self, name: str) -> dict[str, Any]:
         """What submitit is told."""
@@ -121,7 +122,7 @@ def run(
         while queue or running:
             room = [queue.popleft() for _ in range(min(len(queue), workers - len(running)))]
             running |= dict(zip(cluster.submit(room), room, strict=True)) if room else {}
-            time.sleep(POLL)
+            time.sleep(settings.poll)
             show(task.key() for tasks in running.values() for task in tasks)
             alive = cluster.alive()
             for name in list(running) if alive is not None else ():
