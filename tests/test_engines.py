@@ -205,6 +205,13 @@ def test_without_slurm_or_ray_one_line_says_what_is_missing(tiny, monkeypatch):
         ray_engine.connect(ray_engine.Settings())
 
 
+def test_a_ray_that_does_not_answer_is_told_at_once():
+    pytest.importorskip("ray")
+    settings = ray_engine.Settings(address="127.0.0.1:1")
+    with pytest.raises(InputError, match=r"no Ray cluster answers at '127.0.0.1:1' .*ray start --head"):
+        ray_engine.connect(settings)
+
+
 def test_alike_runs_share_a_gpu_job_and_others_a_job_each(tiny):
     work = Work(tiny[1], tiny[0])
     tasks = plan(tiny[1], {"toy": "drawn"})

@@ -114,11 +114,13 @@ def check(folder, undisturbed):
     """The counts that matter: rows lost and rows different."""
     found = rows(folder)
     lost = len(set(undisturbed) - set(found))
-    different = sum(found.get(key, text) != text for key, text in undisturbed.items())
+    different = [key for key, text in undisturbed.items() if found.get(key, text) != text]
+    for key in different:
+        print(f"undisturbed: {undisturbed[key]}\nfound:       {found[key]}")
     assert set(found) <= set(undisturbed)
     assert not list(folder.rglob("*.damaged"))
     assert not list((folder / "rows").glob(".*"))
-    return lost, different
+    return lost, len(different)
 
 
 def storm_in_files(folder, undisturbed, seed, chance, commands, workers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from disentangle.study import Task
 from disentangle.work import Work
 
 POLL = 1.0  # seconds between looks at what the runs in progress have logged
+PATIENCE = 5.0  # seconds for the head to answer
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,14 +82,22 @@ def connect(settings: Settings) -> Any:
         raise InputError("the engine ray is not installed: pip install 'disentangle-bench[ray]'") from None
     address = settings.address or os.environ.get("RAY_ADDRESS") or "auto"
     try:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="warning")
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"no Ray cluster answers at {address!r} ({reason}); start one with `ray start --head` and name "
             "it with --option address=HOST:PORT, or use --option address=local"
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
 
 
 def _outcomes(ray: Any, work: Work, tasks: list[Task], reference: Any) -> Iterator[Outcome]:

@@ -6,13 +6,13 @@
 #   tests/clusters/slurm.sh revive DIR 1       start the slurmd of node 1 again
 #   tests/clusters/slurm.sh down DIR           stop it, jobs included, and remove its files
 #
-# Everything of it, munge's key and socket included, lies in DIR, so the machine's own Slurm (if
-# any) is not touched and clusters in different DIRs with different SLURM_PORT (the controller's;
-# the nodes take the two after it) live side by side. DIR must be short: DIR/munge.sock is a Unix
-# socket, whose path may have 107 characters. Debian's slurmd is built for several nodes on a host.
+# All of it, munge's key and socket included, lies in DIR, so that the machine's own Slurm is left
+# alone, and clusters in several DIRs live side by side, each with a SLURM_PORT of its own (the
+# controller's; the nodes take the next two). DIR/munge.sock is a Unix socket, whose path may
+# have 107 characters, here without blanks. Only installing the packages needs root.
 set -euo pipefail
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [[ $# -ge 2 ]] || usage
 dir=$(realpath -m "$2")
 node=${3:-}
@@ -21,19 +21,16 @@ export SLURM_CONF=$dir/slurm.conf
 PATH=$PATH:/usr/sbin:/sbin  # where Debian keeps the daemons
 
 install_packages() {
-    local tool
-    for tool in munged slurmctld slurmd sbatch; do
-        command -v "$tool" >/dev/null && continue
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y slurm-wlm munge; } >&2
-        return
-    done
+    type munged slurmctld slurmd sbatch >/dev/null 2>&1 && return
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y slurm-wlm munge; } >&2
 }
 
+# Jobs are told apart by process group, so no cgroups are needed; CPUs and memory are declared, not
+# enforced. cred_expire is also how long a requeued job waits before it may start again (otherwise
+# two minutes), and the timeouts let a dead node be noticed within ten seconds. There is no
+# accounting, as slurmdbd needs a MySQL server: sacct fails, and squeue and scontrol know a job until
+# MinJobAge seconds after its end.
 configure() {
-    # No accounting: sacct would need slurmdbd and a MySQL server. CPUs and memory are declared
-    # smaller than the machine's and never enforced (linuxproc, task/none: no cgroups needed).
-    # cred_expire is also how long a requeued job waits before it may start again (default 120 s).
-    # A job ends MinJobAge seconds before scontrol and squeue forget it.
     cat >"$SLURM_CONF" <<CONF
 ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
@@ -45,18 +42,15 @@ AuthType=auth/munge
 AuthInfo=socket=$dir/munge.sock,cred_expire=5
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool.%n
-SlurmctldPidFile=$dir/slurmctld.pid
-SlurmdPidFile=$dir/slurmd.%n.pid
-SlurmctldLogFile=$dir/slurmctld.log
-SlurmdLogFile=$dir/slurmd.%n.log
-ProctrackType=proctrack/linuxproc
+SlurmctldPidFile=$dir/ctld.pid
+SlurmdPidFile=$dir/%n.pid
+SlurmctldLogFile=$dir/ctld.log
+SlurmdLogFile=$dir/%n.log
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
-MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
 SlurmdParameters=config_overrides
 JobRequeue=1
 ReturnToService=2
@@ -74,9 +68,9 @@ CONF
 start_node() { slurmd -N "$1" >/dev/null </dev/null; }
 
 kill_node() {
-    local daemons jobs
     # A node's slurmd and slurmstepds hold its log open (slurmstepd's title overwrites its environment).
-    daemons=$(find /proc/[0-9]*/fd -lname "$dir/slurmd.$1.log" 2>/dev/null | cut -d/ -f3 | sort -nu) || true
+    local daemons jobs
+    daemons=$(find /proc/[0-9]*/fd -lname "$dir/$1.log" 2>/dev/null | cut -d/ -f3 | sort -nu) || true
     jobs=$(grep -lzxF "SLURMD_NODENAME=$1" /proc/[0-9]*/environ 2>/dev/null |
         xargs -r grep -lzxF "SLURM_CONF=$SLURM_CONF" 2>/dev/null | cut -d/ -f3) || true
     # The daemons first: a slurmstepd must not live to report that its job was killed.
@@ -84,14 +78,15 @@ kill_node() {
     kill -KILL $daemons $jobs 2>/dev/null || true
 }
 
-idle_nodes() { sinfo -h -N -o %t 2>/dev/null | grep -cx idle || true; }  # idle* is silent
+idle_nodes() { sinfo -h -N -o %t 2>/dev/null | grep -cx idle || true; }  # "idle*" does not answer
 
 up() {
+    local end
     [[ ! -e $SLURM_CONF ]] || { echo "$dir has a cluster already; run: $0 down $dir" >&2; exit 1; }
     install_packages
     mkdir -p "$dir/state"
-    configure
     trap 'tail -n 20 "$dir"/*.log >&2; down' EXIT  # unless all goes well
+    configure
     (umask 077; head -c 1024 /dev/urandom >"$dir/munge.key")
     # --force: allow root, and a DIR below a private folder such as pytest's.
     munged --force --key-file="$dir/munge.key" --socket="$dir/munge.sock" --seed-file="$dir/munge.seed" \
@@ -99,27 +94,18 @@ up() {
     slurmctld >/dev/null </dev/null
     start_node node1
     start_node node2
-    local end=$((SECONDS + 30))
+    end=$((SECONDS + 30))
     while [[ $(idle_nodes) -ne 2 ]]; do ((SECONDS < end)); sleep 0.2; done
     trap - EXIT
     echo "export SLURM_CONF=$SLURM_CONF"
 }
 
-# A zombie, which a container's init may leave for a while, has a command line no longer.
-running() { grep -qs slurmctld "/proc/$1/cmdline"; }
-
 down() {
-    local pid wait
     kill_node node1
     kill_node node2
-    pid=$(cat "$dir/slurmctld.pid" 2>/dev/null || true)
-    if running "$pid"; then
-        kill "$pid"
-        for wait in {1..50}; do running "$pid" || break; sleep 0.2; done
-        ! running "$pid" || kill -KILL "$pid"
-    fi
+    kill_node ctld  # the controller and its slurmscriptd hold a log open likewise
     [[ ! -S $dir/munge.sock ]] || munged --stop --socket="$dir/munge.sock" >&2 || true
-    rm -rf "$dir"/{state,spool.*,slurm*.pid,slurm*.log,slurm.conf,munge.*,munged.*}
+    rm -rf "$dir"/{state,spool.*,{ctld,node[12]}.{pid,log},slurm.conf,munge.*,munged.*}
     rmdir "$dir" 2>/dev/null || true  # unless the caller keeps files of its own in it
 }
 
