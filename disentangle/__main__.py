@@ -337,7 +337,7 @@ def study(
         raise InputError("name a study file, or a --preset with --write to make one")
     folder = out or study_file(path).parent
     if dry_run:
-        print_plan(path, folder, workers, device, stack, lean)
+        print_plan(path, folder, workers, device, stack, lean, engine)
         return
     carry_out_and_print(
         path, folder, workers, device=device, stack=stack, engine=engine, lean=lean,

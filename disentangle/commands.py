@@ -72,9 +72,12 @@ def codes_of(path: Path, rows: int | None, device: str) -> tuple[NDArray[Any], N
 
 
 def print_plan(
-    path: Path, folder: Path, workers: int | None, device: str, stack: int | None, lean: bool
+    path: Path, folder: Path, workers: int | None, device: str, stack: int | None, lean: bool, engine: str
 ) -> None:
-    """Print what a study asks for, what of it exists, and what the rest will take; writes nothing."""
+    """Print what a study asks for, what of it exists, and what the rest will take; writes nothing.
+
+    Speeds are those of this machine, also for a cluster.
+    """
     from disentangle import estimate, status
 
     study = read_study(path)
@@ -82,13 +85,13 @@ def print_plan(
     print(status.describe(found, times=False))
     target = choose_device(device)
     made = estimate.estimate(found, target, stack, lambda text: print(text, file=sys.stderr))
-    print(estimate.describe(made, workers or _workers(), lean))
+    print(estimate.describe(made, workers or _workers(engine), lean))
     needed, free = sum(made.disk(lean).values()), estimate.free_space(folder)
     if needed > free:
         print(f"warning: {free / 1e9:.1f} GB are free in {folder}, up to {needed / 1e9:.1f} GB are needed")
 
 
-def _workers(engine: str = "local") -> int:
+def _workers(engine: str) -> int:
     """How many processes at once, if nobody says."""
     return cores() if engine == "local" else CLUSTER_WORKERS
 

@@ -17,6 +17,7 @@ from disentangle.calibrate import Calibration
 from disentangle.encode import encode, evaluation_rows
 from disentangle.engines.local import one_thread
 from disentangle.errors import InputError
+from disentangle.provenance import hardware
 from disentangle.run import Run
 from disentangle.score import score
 from disentangle.stack import Stack, alike
@@ -182,7 +183,8 @@ def describe(made: Estimate, workers: int, lean: bool = False) -> str:
     """The estimate for people."""
     if not made.kinds:
         return "no run is left"
-    lines = [f"speeds measured now on {made.device}, one process:"]
+    where = f"{made.device} ({hardware(str(made.device))})"
+    lines = [f"speeds measured now on {where}, one process:"]
     for kind in made.kinds:
         run, together = kind.runs[0], f" in stacks of {kind.stack}" if kind.stack > 1 else ""
         name = run.method if len({r.setting() for r in kind.runs}) > 1 else run.label()

@@ -19,7 +19,6 @@ from disentangle.ranking import Ranking
 from disentangle.rules import Rule, parse_rule
 from disentangle.run import Hyper, Precision, Run
 from disentangle.score import metric_id
-from disentangle.weak import ID as WEAK
 
 Task = Run | Calibration | Ranking
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -97,15 +96,6 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def rules(self) -> list[Rule]:
         """The selection rules."""
         return [parse_rule(text, self.fixed) for text in self.selection]
-
-    def label_free_ids(self, task: Task) -> list[str]:
-        """The ids of what a task's row holds beside the metrics, without labels, for a selection rule."""
-        weak = any(rule.criterion == "weak_reconstruction" for rule in self.rules())
-        return [WEAK] if weak and isinstance(task, Run) and find.get("method", task.method).pairs else []
-
-    def ids_of(self, task: Task) -> list[str]:
-        """The ids that a task's complete row holds."""
-        return [*self.metric_ids(), *self.label_free_ids(task)]
 
     def compares(self) -> bool:
         """Whether the models of each setting are compared by UDR."""

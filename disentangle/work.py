@@ -30,12 +30,14 @@ from disentangle.run import Run
 from disentangle.score import Score, metric_id, score
 from disentangle.study import Study, Task
 from disentangle.train import groups, train
+from disentangle.weak import ID as WEAK
 from disentangle.weak import weak_reconstruction
 
 CLAIM = 256  # runs that are trained together before others are claimed
 PATIENCE = 0.5  # seconds to wait for a lock that somebody only looks at
 LOCK = "lock"
 ERROR = "error.txt"  # in a task's folder: the reason, and the traceback
+LOCKLESS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # what a file system without locks answers
 # No other task can be done either while this lasts.
 HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -74,7 +76,21 @@ class Work:
         """Whether the task's row exists and holds all that the study asks for."""
         if isinstance(task, Ranking):
             return task.is_complete(self.row(task))
-        return is_complete(self.row(task), self.study.ids_of(task))
+        return is_complete(self.row(task), [*self.metric_ids, *self.label_free_ids(task)])
+
+    @functools.cached_property
+    def metric_ids(self) -> list[str]:
+        """The ids of the metrics, looked up once for thousands of tasks."""
+        return self.study.metric_ids()
+
+    @functools.cached_property
+    def _weakly(self) -> bool:
+        return any(rule.criterion == "weak_reconstruction" for rule in self.study.rules())
+
+    def label_free_ids(self, task: Task) -> list[str]:
+        """The ids of what a task's row holds beside the metrics, without labels, for a selection rule."""
+        pairs = self._weakly and isinstance(task, Run) and find.get("method", task.method).pairs
+        return [WEAK] if pairs else []
 
     def is_held(self, task: Task) -> bool:
         """Whether another process is at it."""
@@ -85,7 +101,7 @@ class Work:
                 return False
         except filelock.Timeout:
             return True
-        except (OSError, NotImplementedError):  # nothing can be locked there
+        except OSError:  # nothing can be locked there
             return False
 
     def needs_device(self, task: Task) -> bool:
@@ -124,8 +140,9 @@ def _evenly(runs: list[Run], most: int) -> list[list[Run]]:
 
 
 def _lock(place: Path, timeout: float) -> Any:
-    # Not thread-local: an engine may ask and release in different threads.
-    return filelock.FileLock(place / LOCK, timeout=timeout, thread_local=False)
+    # Not thread-local: an engine may ask and release in different threads. No soft lock where the file
+    # system has no real ones: that of a process which was killed would stay for ever.
+    return filelock.FileLock(place / LOCK, timeout=timeout, thread_local=False, fallback_to_soft=False)
 
 
 @contextlib.contextmanager
@@ -134,7 +151,9 @@ def _alone(place: Path, timeout: float = PATIENCE) -> Iterator[None]:
     lock = _lock(place, timeout)
     try:
         lock.acquire()
-    except NotImplementedError:
+    except OSError as error:
+        if isinstance(error, filelock.Timeout) or error.errno not in LOCKLESS:
+            raise
         yield
         return
     try:
@@ -273,7 +292,7 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
             extra["pictures"] = _pictures(task, trained.model, data, work.folder)
     seconds["encode"] = time.perf_counter() - began
     have = set() if old is None else {s["id"] for s in old["scores"]}
-    if isinstance(task, Run) and set(study.label_free_ids(task)) - have:
+    if isinstance(task, Run) and set(work.label_free_ids(task)) - have:
         label_free = [weak_reconstruction(task, trained.model, data)]
     began = time.perf_counter()
     scores, problems = _scores(work, task, codes, data.factors(rows), have)
@@ -289,7 +308,7 @@ def _scores(
     """The scores that are missing and can be had, and a message for each metric that could not."""
     study = work.study
     scores, problems = list[Score](), list[str]()
-    for spec, named in zip(study.metric_specs(), study.metric_ids(), strict=True):
+    for spec, named in zip(study.metric_specs(), work.metric_ids, strict=True):
         if named in have:
             continue
         try:

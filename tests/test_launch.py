@@ -285,6 +285,14 @@ def wait_for(condition, process):
         time.sleep(0.05)
 
 
+def test_a_file_system_without_locks_does_the_study_all_the_same(tiny, monkeypatch):
+    def no_locks(handle, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    assert [o.status for o in carry_out(tiny)] == ["done"] * 4
+
+
 def test_two_commands_at_once_do_every_run_once(tiny):
     folder, _ = tiny
     (folder / "study.toml").write_text(TEXT.replace("steps = 4", "steps = 150"))

@@ -18,6 +18,7 @@ from disentangle.study import Task
 from disentangle.work import Work
 
 POLL = 1.0  # seconds between looks at what the runs in progress have logged
+PASSED = ("DISENTANGLE_", "WANDB_")  # beginnings of the environment variables that nodes are to have
 PATIENCE = 5.0  # seconds for the head to answer
 
 
@@ -83,7 +84,14 @@ def connect(settings: Settings) -> Any:
     address = settings.address or os.environ.get("RAY_ADDRESS") or "auto"
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="warning")
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            include_dashboard=False,
+            logging_level="warning",
+            # Nodes have the environment of their `ray start`: where the data lie is the driver's to say.
+            runtime_env={"env_vars": {k: v for k, v in os.environ.items() if k.startswith(PASSED)}},
+        )
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(

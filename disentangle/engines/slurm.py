@@ -24,6 +24,7 @@ from disentangle.study import Task
 from disentangle.work import Work
 
 LOST = 3  # looks in a row that a job must be missing in: a controller that restarts forgets for a while
+TIMES_UP = 10_000  # how often a job may reach its time limit: every time it has got further
 SIGNAL = 60  # seconds before its time is over that a job is told, to be put into the queue again
 
 
@@ -151,9 +152,12 @@ class Cluster:
             ) from None
         self.work, self.settings = work, settings
         self.folder = work.folder / "slurm"
-        self.executor = AutoExecutor(folder=self.folder / "logs", cluster="slurm")
+        self.name = f"disentangle-{work.study.name}"
+        self.executor = AutoExecutor(
+            folder=self.folder / "logs", cluster="slurm", slurm_max_num_timeout=TIMES_UP
+        )
         try:
-            self.executor.update_parameters(**settings.parameters(f"disentangle-{work.study.name}"))
+            self.executor.update_parameters(**settings.parameters(self.name))
         except ValueError as error:
             raise InputError(f"slurm option: {error}") from None
 
@@ -197,8 +201,8 @@ class Cluster:
         return adopted
 
     def alive(self) -> set[str] | None:
-        """The ids of this user's jobs that wait or run; None while Slurm does not answer."""
-        command = ["squeue", "--noheader", "--array", "--me", "--format=%i %t"]
+        """The ids of this study's jobs that wait or run; None while Slurm does not answer."""
+        command = ["squeue", "--noheader", "--array", "--me", f"--name={self.name}", "--format=%i %t"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         except (OSError, subprocess.SubprocessError):
