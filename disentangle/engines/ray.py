@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections import deque
@@ -88,7 +89,7 @@ def connect(settings: Settings) -> Any:
             address=address,
             log_to_driver=False,
             include_dashboard=False,
-            logging_level="warning",
+            logging_level=logging.WARNING,
             # Nodes have the environment of their `ray start`: where the data lie is the driver's to say.
             runtime_env={"env_vars": {k: v for k, v in os.environ.items() if k.startswith(PASSED)}},
         )
