@@ -17,6 +17,7 @@ from disentangle.calibrate import Calibration
 from disentangle.encode import encode, evaluation_rows
 from disentangle.engines.local import one_thread
 from disentangle.errors import InputError
+from disentangle.perform import load_once
 from disentangle.provenance import hardware
 from disentangle.run import Run
 from disentangle.score import score
@@ -24,7 +25,7 @@ from disentangle.stack import Stack, alike
 from disentangle.status import Status, duration
 from disentangle.study import Study
 from disentangle.train import fitting
-from disentangle.work import load_once, stacks
+from disentangle.work import stacks
 
 SECONDS = 1.0  # of steps that are timed, at least
 IMAGES = 512  # that are encoded to time it

@@ -251,7 +251,7 @@ def _note(work, *what):
 
 
 def _train_noting(work, tasks, device, encoded):
-    from disentangle.work import train_together
+    from disentangle.perform import train_together
 
     assert encoded
     problems = train_together(work, tasks, "cpu", encoded)
@@ -260,7 +260,7 @@ def _train_noting(work, tasks, device, encoded):
 
 
 def _perform_noting(work, task, device, progress=False):
-    from disentangle.work import perform
+    from disentangle.perform import perform
 
     _note(work, "score", device, task.key())
     outcome = perform(work, task, "cpu")

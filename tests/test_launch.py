@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from disentangle import launch, load, work
+from disentangle import launch, load, perform, work
 from disentangle.calibrate import Calibration
 from disentangle.encode import encode
 from disentangle.engines import local
@@ -233,7 +233,7 @@ def test_a_full_disk_stops_the_study_and_leaves_nothing_half_written(tiny, monke
 
 
 def test_an_error_that_is_nobodys_mistake_is_tried_three_times_and_the_rest_goes_on(tiny, monkeypatch):
-    real, said, tried = work.train, [], []
+    real, said, tried = perform.train, [], []
 
     def fails(runs, *args, **options):
         tried.append(runs[0].seed)
@@ -241,7 +241,7 @@ def test_an_error_that_is_nobodys_mistake_is_tried_three_times_and_the_rest_goes
             raise RuntimeError("an unlucky cosmic ray")
         return real(runs, *args, **options)
 
-    monkeypatch.setattr(work, "train", fails)
+    monkeypatch.setattr(perform, "train", fails)
     outcomes = launch.carry_out(tiny[1], tiny[0], device="cpu", say=said.append)
     assert [o.status for o in outcomes] == ["done", "failed", "done", "done"]
     assert (tried.count(0), tried.count(1)) == (2, 3)
@@ -411,25 +411,25 @@ def test_runs_that_another_command_holds_are_left_out_of_a_stack(tiny, monkeypat
     first, second = plan(study, {"toy": "drawn"})[:2]
     (folder / "runs" / first.key()).mkdir(parents=True)
     seen = []
-    monkeypatch.setattr(work, "train", lambda runs, *a, **k: seen.append([r.seed for r in runs]))
+    monkeypatch.setattr(perform, "train", lambda runs, *a, **k: seen.append([r.seed for r in runs]))
     how = work.Work(study, folder, stack=2)
     with filelock.FileLock(folder / "runs" / first.key() / "lock"):
-        assert work.train_together(how, [first, second], "cpu") == []
+        assert perform.train_together(how, [first, second], "cpu") == []
     assert seen == [[second.seed]]
-    monkeypatch.setattr(work, "CLAIM", 1)
-    work.train_together(how, [first, second], "cpu")
+    monkeypatch.setattr(perform, "CLAIM", 1)
+    perform.train_together(how, [first, second], "cpu")
     assert seen[1:] == [[first.seed], [second.seed]]
 
 
 def test_what_fails_together_is_told_and_tried_alone(tiny, monkeypatch, capsys):
-    real = work.train
+    real = perform.train
 
     def fails(runs, *args, **options):
         if len(runs) > 1:
             raise RuntimeError("no kernel image")
         return real(runs, *args, **options)
 
-    monkeypatch.setattr(work, "train", fails)
+    monkeypatch.setattr(perform, "train", fails)
     assert [o.status for o in carry_out(tiny, stack=2)] == ["done"] * 4
     told = "2 runs of vae on toy could not be trained together: RuntimeError: no kernel image"
     assert told in capsys.readouterr().out

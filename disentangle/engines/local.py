@@ -16,8 +16,9 @@ import msgspec
 
 from disentangle.find import Engine
 from disentangle.outcome import Outcome
+from disentangle.perform import CLAIM, perform, say_problems, train_together
 from disentangle.study import Task
-from disentangle.work import CLAIM, Work, chunks, perform, report, say_problems, stacks, train_together
+from disentangle.work import Work, chunks, report, stacks
 
 POLL = 1.0  # seconds between looks at what the runs in progress have logged
 
