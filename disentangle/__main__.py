@@ -321,15 +321,25 @@ def study(
     Example: disentangle study --preset locatello2019 --dataset dsprites --method beta_vae --seeds 0-4
     --steps 5000 --write betas/study.toml
     """
-    from disentangle.commands import carry_out_and_print, hyperparameters, print_plan, write_preset
+    from disentangle import find
+    from disentangle.commands import carry_out_and_print, named_values, print_plan, write_preset
     from disentangle.errors import InputError
     from disentangle.study import study_file
 
-    if preset is None and any(given is not None for given in (write, dataset, method, seeds, steps)):
-        raise InputError("--write, --dataset, --method, --seeds and --steps make a file from a --preset")
+    find.get("engine", engine)
+    shaping = (write, dataset, method, seeds, steps, None if source == "auto" else source)
+    if preset is None and any(given is not None for given in shaping):
+        raise InputError(
+            "--write, --dataset, --method, --seeds, --steps and --source make a file from a --preset; "
+            "a study file says these itself"
+        )
     if preset is not None:
         if write is None or path is not None:
             raise InputError("--preset makes a study file: name it with --write, and give no other")
+        if any((out, workers, stack, option, lean, log, checkpoint_every, dry_run)):
+            raise InputError(
+                "--preset only makes a study file; carry it out, or dry-run it, with a second command"
+            )
         written = write_preset(write, preset, dataset, method, seeds, steps, source)
         print(f"written: {written}\nnext: disentangle study {written} --dry-run")
         return
@@ -341,7 +351,7 @@ def study(
         return
     carry_out_and_print(
         path, folder, workers, device=device, stack=stack, engine=engine, lean=lean,
-        options=hyperparameters(option or [], "--option"), loggers=log or (),
+        options=named_values(option or [], "--option"), loggers=log or (),
         checkpoint_every=checkpoint_every,
     )  # fmt: skip
 

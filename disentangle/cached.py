@@ -87,7 +87,7 @@ def _alone(name: str) -> Iterator[None]:
     from filelock import FileLock
 
     folder = data_folder()
-    lock = FileLock(folder / f"{name}.lock")
+    lock = FileLock(folder / f"{name}.lock", fallback_to_soft=False)  # one that a kill cannot leave behind
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

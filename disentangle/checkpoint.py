@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import nn
 from disentangle.files import write_bytes
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+TAIL = 4096  # bytes at a log's end that hold its last line
 DIGEST = 32  # bytes of SHA-256 before what torch wrote
 
 
@@ -105,13 +107,30 @@ def log(folder: Path, line: dict[str, float]) -> None:
 
 def read_log(folder: Path) -> list[dict[str, float]]:
     """The lines of a run's log; a line torn by a kill or damaged is left out."""
-    lines = []
     with contextlib.suppress(FileNotFoundError):
-        for text in (folder / LOG).read_text(errors="replace").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                line = json.loads(text)
-                if isinstance(line, dict) and "step" in line:
-                    lines.append(line)
+        return _parsed((folder / LOG).read_text(errors="replace"))
+    return []
+
+
+def last_line(folder: Path) -> dict[str, float] | None:
+    """The last whole line of a run's log, without reading the rest; None if there is none."""
+    try:
+        with (folder / LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = _parsed(file.read().decode(errors="replace"))
+    except FileNotFoundError:
+        return None
+    return lines[-1] if lines else None
+
+
+def _parsed(text: str) -> list[dict[str, float]]:
+    """The lines that are whole."""
+    lines = []
+    for one in text.splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            line = json.loads(one)
+            if isinstance(line, dict) and "step" in line:
+                lines.append(line)
     return lines
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 CLUSTER_WORKERS = 100  # jobs at once, if nobody says
 
 
-def hyperparameters(pairs: list[str], flag: str = "--set") -> dict[str, int | float | str]:
-    """Settings written as NAME=VALUE, as numbers where they are numbers.
+def named_values(pairs: list[str], flag: str) -> dict[str, str]:
+    """Settings written as NAME=VALUE.
 
     Args:
         pairs: the texts.
@@ -33,17 +33,26 @@ def hyperparameters(pairs: list[str], flag: str = "--set") -> dict[str, int | fl
 
     Raises:
         InputError: a text is no such pair.
-
-    >>> hyperparameters(["beta=4", "k=rnd"])
-    {'beta': 4, 'k': 'rnd'}
     """
-    found: dict[str, int | float | str] = {}
+    found = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise InputError(f"{flag} takes NAME=VALUE, such as beta=4, got {pair!r}")
-        found[name] = _number(text)
+        found[name] = text
     return found
+
+
+def hyperparameters(pairs: list[str]) -> dict[str, int | float | str]:
+    """Settings written as NAME=VALUE, as numbers where they are numbers.
+
+    Raises:
+        InputError: a text is no such pair.
+
+    >>> hyperparameters(["beta=4", "k=rnd"])
+    {'beta': 4, 'k': 'rnd'}
+    """
+    return {name: _number(text) for name, text in named_values(pairs, "--set").items()}
 
 
 def _number(text: str) -> int | float | str:
@@ -85,8 +94,9 @@ def print_plan(
     print(status.describe(found, times=False))
     target = choose_device(device)
     made = estimate.estimate(found, target, stack, lambda text: print(text, file=sys.stderr))
-    print(estimate.describe(made, workers or _workers(engine), lean))
-    needed, free = sum(made.disk(lean).values()), estimate.free_space(folder)
+    at_once = workers or _workers(engine)
+    print(estimate.describe(made, at_once, lean))
+    needed, free = sum(made.disk(lean, at_once).values()), estimate.free_space(folder)
     if needed > free:
         print(f"warning: {free / 1e9:.1f} GB are free in {folder}, up to {needed / 1e9:.1f} GB are needed")
 
@@ -113,16 +123,18 @@ def carry_out_and_print(path: Path, folder: Path, workers: int | None = None, **
     keep_study(file, folder, study.name)
     workers = workers or _workers(options.get("engine", "local"))
     outcomes = carry_out(study, folder, workers=workers, **options)
-    print(write_tables(folder))
-    kinds = ["table.md", "table.csv", "summary.csv", "rows", "runs", "pictures"]
-    kinds += ["selection.csv"] if study.selection else []
-    print("written: " + ", ".join(str(folder / kind) for kind in kinds))
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    for outcome in failed:
-        print(f"failed: {outcome.message}", file=sys.stderr)
     left = sum(outcome.status == "left" for outcome in outcomes)
-    if left:
-        print(f"stopped with {left} rows not begun; the same command goes on", file=sys.stderr)
+    try:
+        print(write_tables(folder))
+        kinds = ["table.md", "table.csv", "summary.csv", "rows", "runs", "pictures"]
+        kinds += ["selection.csv"] if (folder / "selection.csv").exists() else []
+        print("written: " + ", ".join(str(folder / kind) for kind in kinds))
+    finally:  # a full disk takes the tables too
+        for outcome in failed:
+            print(f"failed: {outcome.message}", file=sys.stderr)
+        if left:
+            print(f"stopped with {left} rows not begun; the same command goes on", file=sys.stderr)
     if failed or left:
         raise SystemExit(1)
 

@@ -90,7 +90,8 @@ def encode(
             bar.update(len(part))
     if cache is not None:
         with whole_file(cache) as file:
-            np.lib.format.write_array(file, codes, allow_pickle=False)
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(codes))
+            file.write(codes.data)  # numpy's own way of writing hides why a disk refuses
     return codes
 
 

@@ -32,13 +32,14 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}")
 
 
-def convert(content: Any, kind: Any, what: str = "") -> Any:
+def convert(content: Any, kind: Any, what: str = "", strict: bool = True) -> Any:
     """`msgspec.convert`, with errors that name the field, the value found and what was expected.
 
     Args:
         content: plain data, such as a parsed TOML file.
         kind: the type it must have.
         what: put before the field's name in messages.
+        strict: whether a number may not be written as text.
 
     Raises:
         InputError: the content is not of that type.
@@ -52,7 +53,7 @@ def convert(content: Any, kind: Any, what: str = "") -> Any:
     import msgspec
 
     try:
-        return msgspec.convert(content, kind)
+        return msgspec.convert(content, kind, strict=strict)
     except msgspec.ValidationError as error:
         expected, _, path = str(error).partition(" - at `$")
         path = path.rstrip("`").lstrip(".")

@@ -15,13 +15,13 @@ import torch
 from disentangle.build import build_model
 from disentangle.calibrate import Calibration
 from disentangle.encode import encode, evaluation_rows
-from disentangle.engines.local import one_thread
+from disentangle.engines.local import devices, one_thread
 from disentangle.errors import InputError
 from disentangle.perform import load_once
 from disentangle.provenance import hardware
 from disentangle.run import Run
 from disentangle.score import score
-from disentangle.stack import Stack, alike
+from disentangle.stack import SPAN, Stack, alike
 from disentangle.status import Status, duration
 from disentangle.study import Study
 from disentangle.train import fitting
@@ -29,6 +29,7 @@ from disentangle.work import stacks
 
 SECONDS = 1.0  # of steps that are timed, at least
 IMAGES = 512  # that are encoded to time it
+LINE_BYTES = 180  # of a log, every `SPAN` steps
 ROW_BYTES, PICTURE_BYTES = 12_000, 60_000  # of a row's file; of both pictures, per channel of the images
 
 
@@ -81,15 +82,24 @@ class Estimate:
         """Of all runs, one after the other."""
         return sum(len(kind.runs) * kind.each for kind in self.kinds)
 
-    def disk(self, lean: bool = False) -> dict[str, int]:
+    def wall(self, workers: int, devices: int) -> float:
+        """Seconds with so many processes; on GPUs only their number of stacks trains at once."""
+        if self.device.type == "cpu":
+            return self.seconds / workers
+        training = sum(len(kind.runs) * (kind.each - kind.score) for kind in self.kinds)
+        return training / devices + (self.seconds - training) / workers
+
+    def disk(self, lean: bool = False, at_once: int = 1) -> dict[str, int]:
         """Bytes by what they are for; checkpoints are there only while a run trains."""
-        found = {"models": 0, "codes": 0, "rows and pictures": 0, "checkpoints, while all train": 0}
+        found = {"models": 0, "codes": 0, "logs": 0, "rows and pictures": 0, "checkpoints in use": 0}
         for kind in self.kinds:
             n, run = len(kind.runs), kind.runs[0]
             found["models"] += 4 * kind.parameters * n
             found["codes"] += 0 if lean else 4 * run.latents * self.codes[run.dataset] * n
             found["rows and pictures"] += n * (ROW_BYTES + PICTURE_BYTES * self.channels[run.dataset])
-            found["checkpoints, while all train"] += 3 * 4 * kind.parameters * n
+            found["logs"] += n * LINE_BYTES * (run.steps // SPAN + 1)
+            training = min(n, at_once * kind.stack) * 3 * 4 * kind.parameters
+            found["checkpoints in use"] = max(found["checkpoints in use"], training)
         return found
 
 
@@ -181,7 +191,7 @@ def _score(study: Study, run: Run, data: Any, rows: Any) -> float:
 
 
 def describe(made: Estimate, workers: int, lean: bool = False) -> str:
-    """The estimate for people."""
+    """The estimate for people, with so many processes at once."""
     if not made.kinds:
         return "no run is left"
     where = f"{made.device} ({hardware(str(made.device))})"
@@ -194,12 +204,13 @@ def describe(made: Estimate, workers: int, lean: bool = False) -> str:
             f"{run.steps:,} steps of {1000 * kind.step:.1f} ms, encoding {duration(kind.encode)}, "
             f"metrics {duration(kind.score)}"
         )
-    total = made.seconds
+    gpus = len(devices(str(made.device)))
+    each = f"{workers} at once" + ("" if made.device.type == "cpu" else f" and {gpus} GPUs")
     lines.append(
-        f"time: {duration(total)} of one process"
-        + (f", about {duration(total / workers)} with {workers} at once" if workers > 1 else "")
+        f"time: {duration(made.seconds)} of one process"
+        + (f", about {duration(made.wall(workers, gpus))} with {each}" if workers > 1 else "")
     )
-    disk = {what: _size(count) for what, count in made.disk(lean).items() if count}
+    disk = {what: _size(count) for what, count in made.disk(lean, workers).items() if count}
     lines.append("disk: " + ", ".join(f"{what} {size}" for what, size in disk.items()))
     return "\n".join(lines)
 

@@ -31,10 +31,14 @@ def _user_cache() -> Path:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, scratch: Path | None = None) -> Iterator[IO[bytes]]:
     """A file to write that appears under its name only when it is complete; makes its folder.
 
     On an error, or if the process dies, whatever was at ``path`` before stays.
+
+    Args:
+        path: the file.
+        scratch: a folder on the same file system where it is written until then; its own if left out.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "row.json"
@@ -44,7 +48,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     b'{}'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{UNFINISHED}")
+    temporary = (scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex}{UNFINISHED}"
     try:
         with temporary.open("xb") as file:
             yield file
@@ -57,18 +61,18 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, scratch: Path | None = None) -> None:
     """Write a small file whole or not at all; see `whole_file`."""
-    with whole_file(path) as file:
+    with whole_file(path, scratch) as file:
         file.write(content)
 
 
-def clear_unfinished(folder: Path, name: str = "") -> None:
-    """Remove what a killed process left half written in a folder, of all its files or of one.
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed process left half written in a folder.
 
     Only for whoever holds the lock of what is written there.
     """
-    for left in folder.glob(f".{name}*{UNFINISHED}"):
+    for left in folder.glob(f".*{UNFINISHED}"):
         left.unlink(missing_ok=True)
 
 

@@ -67,7 +67,7 @@ class _Member:
     result: Result | None = None
     loggers: list[Logger] = field(default_factory=list)
 
-    def note(self, names: Sequence[str], table: NDArray[np.float32], begin: int) -> None:
+    def note(self, names: Sequence[str], table: NDArray[np.float32], begin: int, stack: int) -> None:
         """Log the mean of the losses ``(steps, names)`` since the last time, or the first bad ones."""
         if self.diverged is not None:
             return
@@ -78,7 +78,8 @@ class _Member:
             self.diverged = begin + int(bad[0])
         if self.folder is not None:
             step = begin + len(table) if self.diverged is None else self.diverged
-            log(self.folder, {"step": step, "seconds": round(self.seconds, 3), **self.values})
+            together = {"stack": stack} if stack > 1 else {}  # the seconds are this run's share
+            log(self.folder, {"step": step, "seconds": round(self.seconds, 3), **together, **self.values})
             for logger in self.loggers:
                 logger.log(step, self.values)
 
@@ -166,7 +167,7 @@ class Job:
             tqdm.write(f"{damaged}; the run begins anew")
             model, saved = build_model(run, self.data), Saved()
         last = rewind_log(place, saved.step)
-        values = {k: v for k, v in last.items() if k not in ("step", "seconds")}
+        values = {k: v for k, v in last.items() if k not in ("step", "seconds", "stack")}
         return _Member(run, place, model, saved, saved.seconds, values)
 
     def _together(self, members: list[_Member], start: int) -> list[Trained]:
@@ -194,7 +195,7 @@ class Job:
                 share = (time.perf_counter() - began) / len(members)
                 for i, member in enumerate(members):
                     member.seconds = member.saved.seconds + share
-                    member.note(list(values), table[:, i], before)
+                    member.note(list(values), table[:, i], before, len(members))
                 bar.update(stop - before)
                 bar.set_postfix_str(_in_short(members))
                 if stop < steps and stop % self.every == 0:

@@ -67,7 +67,7 @@ def carry_out(
             written to.
     """
     found = find.get("engine", engine)
-    settings = convert(options or {}, found.settings, f"{engine} option")
+    settings = convert(options or {}, found.settings, f"{engine} option", strict=False)
     check_loggers(loggers)
     check_writable(folder)
     target = str(choose_device(device)) if engine == "local" else device
@@ -84,7 +84,9 @@ def carry_out(
     if again and not driver.stopped:
         say(f"{study.name}: {len(again)} settings to compare by UDR")
         driver.do(again)
-    return [driver.ended.get(t.key(), Outcome(t.key(), "done")) for t in [*tasks, *compared]]
+    done = {t.key(): Outcome(t.key(), "done") for t in tasks}
+    done |= {t.key(): Outcome(t.key(), "left" if driver.stopped else "done", t.label()) for t in compared}
+    return [driver.ended.get(key, outcome) for key, outcome in done.items()]
 
 
 def _is_trained(work: Work, run: Run) -> bool:

@@ -56,12 +56,12 @@ def train_together(work: Work, tasks: Sequence[Task], device: str, encoded: bool
     left = [t for t in tasks if isinstance(t, Run) and not is_finished(work.place(t))]
     for group in groups(left):
         for start in range(0, len(group), CLAIM):
+            held = group[start : start + CLAIM]
             with contextlib.ExitStack() as locks:
-                held = [run for run in group[start : start + CLAIM] if _claimed(work.place(run), locks)]
-                if not held:
-                    continue
                 try:
-                    _train_held(work, held, device, encoded)
+                    held = [run for run in held if _claimed(work.place(run), locks)]
+                    if held:
+                        _train_held(work, held, device, encoded)
                 except Exception as error:  # one method's failure must not take the study along
                     reason = (str(error).splitlines() or [""])[0]
                     problems.append(
@@ -103,11 +103,12 @@ def perform(work: Work, task: Task, device: str, progress: bool = False) -> Outc
             if work.is_done(task):
                 status = (work.row(task) or {}).get("status", "done")
                 return Outcome(key, status, f"{name}, by another command")
-            clear_unfinished(work.folder / "rows", key)
             row, problems = _do(work, task, device, progress)
-            write_row(work.folder, row)
+            clear_unfinished(place)
+            write_row(work.folder, row, place)
             _tidy(work, task)
         if problems:
+            report(work, task, "; ".join(problems))
             return Outcome(key, "failed", f"{name}: {'; '.join(problems)}")
         return Outcome(key, row["status"], f"{name} ({time.perf_counter() - began:.0f} s)")
     except filelock.Timeout:
@@ -136,9 +137,10 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
     is still there; each score added names the software that computed it.
     """
     study = work.study
-    if isinstance(task, Ranking):
-        return ranked(task, study.name, work.folder / "runs", device), []
     data, old = load_once(task.dataset, task.source, device), work.row(task)
+    if isinstance(task, Ranking):  # a model that is damaged or gone is trained again
+        models = train(task.runs, data, work.folder / "runs", device=device, stack=1, progress=progress)
+        return ranked(task, study.name, models, data), []
     rows = evaluation_rows(data, study.rows)
     began, extra, seconds = time.perf_counter(), dict[str, Any](), dict[str, float]()
     label_free: list[Score] = []
@@ -151,6 +153,13 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
             checkpoint_every=work.checkpoint_every, progress=progress, loggers=work.loggers,
         )  # fmt: skip
         result = read_result(work.place(task))
+        if result is not None and result.data_checksum != data.checksum:
+            raise InputError(
+                f"{work.place(task)}: the model was trained on {task.dataset} with the checksum "
+                f"{result.data_checksum!r}, here it is {data.checksum!r}; move the folder away to train anew"
+            )
+        if old is not None and result is not None and old.get("model_sha256") != result.model_sha256:
+            old = None  # it tells of another model, which is gone
         extra, seconds["train"] = {"result": result}, trained.seconds
         if trained.status == "diverged":
             return make_row(task, study.name, data, study.rows, [], seconds, **extra), []

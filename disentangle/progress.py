@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from disentangle.checkpoint import read_log
+from disentangle.checkpoint import last_line
 from disentangle.run import Run
 from disentangle.study import Task
 
@@ -49,13 +49,13 @@ class Bar:
 
 def state(run: Run, folder: Path) -> str:
     """Where a run is, in few words: two of them must fit on a line."""
-    name, lines = f"{run.label()} s{run.seed}", read_log(folder)
-    if not lines:
+    name, last = f"{run.label()} s{run.seed}", last_line(folder)
+    if last is None:
         return f"{name} starts"
-    last = lines[-1]
     if last["step"] >= run.steps:
         return f"{name} is scored"
-    minutes = (run.steps - last["step"]) * last["seconds"] / last["step"] / 60
+    seconds = last["seconds"] * last.get("stack", 1)  # of the whole stack
+    minutes = (run.steps - last["step"]) * seconds / last["step"] / 60
     return (
         f"{name} {last['step']}/{run.steps} elbo {last.get('elbo', -last['objective']):.0f} {minutes:.0f} min"
     )

@@ -14,6 +14,7 @@ import torch
 from disentangle import find
 from disentangle.encode import batches, evaluation_rows
 from disentangle.errors import InputError
+from disentangle.job import Trained
 from disentangle.provenance import provenance
 from disentangle.run import FORMAT, Run, digest
 from disentangle.train import load_trained
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from disentangle.data import FactorData
-    from disentangle.job import Trained
     from disentangle.metrics.udr import UDR
 
 POINTS = 10_000
@@ -71,18 +71,18 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
         return row is not None and set(row.get("of", ())) == {run.key() for run in self.runs}
 
 
-def ranked(task: Ranking, study: str, runs: Path, device: str) -> dict[str, Any]:
+def ranked(task: Ranking, study: str, models: list[Trained], data: FactorData) -> dict[str, Any]:
     """The row of a ranking: under ``of`` the UDR of each run, by its key.
 
     Args:
-        task: what to compare.
+        task: what is compared.
         study: the study's name.
-        runs: the folder of the runs' folders.
-        device: where to encode.
+        models: the trained runs, in the task's order.
+        data: their data set, on the models' device.
     """
     began = time.perf_counter()
-    models, result, named = rank([runs / run.key() for run in task.runs], device=device)
-    rows, data = [run.key() for run in task.runs], load_data(task)
+    result, named = compare(models, data)
+    keys = [run.key() for run in task.runs]
     return {
         "format": 1,
         "kind": "ranking",
@@ -93,16 +93,27 @@ def ranked(task: Ranking, study: str, runs: Path, device: str) -> dict[str, Any]
         "status": "done",
         "scores": [],
         "id": named,
-        "of": {key: float(value) for key, value in zip(rows, result.model_scores, strict=True)},
+        "of": {key: float(value) for key, value in zip(keys, result.model_scores, strict=True)},
         "pictures": [],
-        "provenance": provenance(str(next(models[0].model.parameters()).device)),
+        "provenance": provenance(str(data.device)),
         "seconds": {"score": round(time.perf_counter() - began, 3)},
     }
 
 
-def load_data(task: Ranking) -> FactorData:
-    """The data set of a ranking."""
-    return find.get("dataset", task.dataset).load(task.source)
+def compare(
+    models: list[Trained],
+    data: FactorData,
+    rows: int | None = None,
+    correlation: Literal["lasso", "spearman"] = "lasso",
+) -> tuple[UDR, str]:
+    """UDR of models of one setting on the same random images, and the metric's id; see `rank`."""
+    from disentangle.metrics.udr import udr
+
+    rows = min(POINTS, len(data)) if rows is None else rows
+    chosen = evaluation_rows(data, rows)
+    parts = [_means_and_kl(trained, data, chosen) for trained in models]
+    result = udr([z for z, _ in parts], kl=[kl for _, kl in parts], correlation=correlation)
+    return result, find.get("metric", "udr").named({"correlation": correlation, "rows": rows})
 
 
 def rank(
@@ -129,19 +140,18 @@ def rank(
         InputError: fewer than two folders, one twice, runs of different settings, or a method without a
             Gaussian posterior.
     """
-    from disentangle.metrics.udr import udr
-
     for folder in folders:
         if not Path(folder).is_dir():
             raise InputError(f"{folder} is no folder of a run; UDR compares runs made by disentangle train")
-    loaded = [load_trained(Path(folder), device) for folder in folders]
-    _check_one_setting([trained for trained, _ in loaded], list(map(str, folders)))
-    rows = min(POINTS, len(loaded[0][1])) if rows is None else rows
-    chosen = evaluation_rows(loaded[0][1], rows)
-    parts = [_means_and_kl(trained, data, chosen) for trained, data in loaded]
-    result = udr([z for z, _ in parts], kl=[kl for _, kl in parts], correlation=correlation)
-    named = find.get("metric", "udr").named({"correlation": correlation, "rows": rows})
-    return [trained for trained, _ in loaded], result, named
+    models, data = list[Trained](), None
+    for folder in folders:
+        trained, own = load_trained(Path(folder), device)
+        data = data or own  # a data set may fill much of a device: one copy is enough
+        models.append(trained)
+    _check_one_setting(models, list(map(str, folders)))
+    assert data is not None
+    result, named = compare(models, data, rows, correlation)
+    return models, result, named
 
 
 def _check_one_setting(models: list[Trained], folders: list[str]) -> None:

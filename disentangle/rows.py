@@ -105,10 +105,10 @@ def numbers(row: Row) -> Row:
     return {**{k: v for k, v in row.items() if k != "seconds"}, "scores": scores}
 
 
-def write_row(folder: Path, row: Row) -> Path:
-    """Write a row whole to ``folder/rows/<key>.json``."""
+def write_row(folder: Path, row: Row, scratch: Path | None = None) -> Path:
+    """Write a row whole to ``folder/rows/<key>.json``, by way of a file in ``scratch``."""
     path = row_path(folder, row["key"])
-    write_bytes(path, (json.dumps(row, indent=1, allow_nan=False) + "\n").encode())
+    write_bytes(path, (json.dumps(row, indent=1, allow_nan=False) + "\n").encode(), scratch)
     return path
 
 

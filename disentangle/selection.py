@@ -35,7 +35,18 @@ Unit = tuple[Any, ...]  # the values of UNIT
 PLACE = ["dataset", "source", "method"]  # nothing is chosen across these
 CELL = ["metric_id", "score", "mean", "std", "n", "ci95_half_width"]
 COLUMNS = [
-    *("rule", *PLACE, "chosen", "seed", *UNIT[2:], "criterion", "criterion_value", "candidates", "left_out"),
+    *(
+        "rule",
+        *PLACE,
+        "chosen",
+        "seed",
+        *UNIT[2:],
+        "criterion",
+        "criterion_value",
+        "candidates",
+        "diverged",
+        "left_out",
+    ),
     *CELL,
 ]
 NOTHING: dict[str, Any] = {"metric_id": "", "score": "", "n": 0}
@@ -46,6 +57,7 @@ class _Candidate(NamedTuple):
     seed: int | None
     value: float  # of the criterion
     lines: pd.DataFrame  # of its done runs
+    diverged: int  # runs
 
 
 def select(frame: pd.DataFrame, rule: Rule, order: Sequence[Unit] = ()) -> pd.DataFrame:
@@ -91,7 +103,7 @@ def select(frame: pd.DataFrame, rule: Rule, order: Sequence[Unit] = ()) -> pd.Da
         shared = dict(zip(PLACE, place, strict=True)) | {"candidates": len(candidates)}
         shared |= {"rule": rule.name, "criterion": rule.criterion, "left_out": "; ".join(left_out)}
         lines += [shared | line for one in chosen for line in _lines(one)] or [shared | NOTHING]
-    kinds = dict.fromkeys(["seed", "steps", "batch", "latents"], "Int64")
+    kinds = dict.fromkeys(["seed", "steps", "batch", "latents", "diverged"], "Int64")
     kinds |= dict.fromkeys(["lr", "criterion_value", "mean", "std", "ci95_half_width"], "float64")
     return pd.DataFrame(lines, columns=COLUMNS).astype(kinds)
 
@@ -163,7 +175,8 @@ def _candidates(of: pd.DataFrame, rule: Rule, units: list[Unit]) -> tuple[list[_
         if n and (rule.criterion is None or len(values) == n):
             # Summed exactly, so that the same values of other seeds are a tie.
             mean = math.fsum(values) / n if values else math.nan
-            found.append(_Candidate(unit, seed[0] if seed else None, mean, done))
+            diverged = int(lines["seed"].nunique() - n)
+            found.append(_Candidate(unit, seed[0] if seed else None, mean, done, diverged))
         else:
             name = ", ".join([_called(unit, of), *(f"seed {s}" for s in seed)])
             why = f"{rule.criterion} of {len(values)} of {n} runs" if n else "diverged"
@@ -196,7 +209,7 @@ def _fixed(of: pd.DataFrame, rule: Rule, units: list[Unit]) -> list[Unit]:
 
 def _lines(one: _Candidate) -> list[dict[str, Any]]:
     """A choice's scores; one empty line where its runs have none."""
-    about = {"chosen": one.unit[1], "seed": one.seed, "criterion_value": one.value}
+    about = {"chosen": one.unit[1], "seed": one.seed, "criterion_value": one.value, "diverged": one.diverged}
     about |= dict(zip(UNIT[2:], one.unit[2:], strict=True))
     cells: Any = summarise(one.lines)[CELL].to_dict("records")
     return [about | cell for cell in cells] or [about | NOTHING]

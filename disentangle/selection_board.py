@@ -60,7 +60,9 @@ def _table(of: pd.DataFrame, rule: Rule, headlines: Mapping[str, str]) -> str:
             value = [f"{one['criterion_value']:.3f}" for _ in by]
             shown = [one["chosen"], *(plain(one[name]) for name in extra), *value]
         cells = [_cell(own, i, score, best[i]) for i, score in headlines.items()]
-        table.append([_title(one["method"]), *shown, *cells, str(own["n"].max()), str(one["candidates"])])
+        lost = "" if own["diverged"].isna().all() else int(own["diverged"].max())
+        seeds = f"{own['n'].max()}" + (f", {lost} diverged" if lost else "")
+        table.append([_title(one["method"]), *shown, *cells, seeds, str(one["candidates"])])
     return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], ["---"] * len(table[0]), *table[1:]])
 
 

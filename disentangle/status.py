@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
-from disentangle.checkpoint import read_log
+from disentangle.checkpoint import last_line
 from disentangle.finished import is_finished
 from disentangle.rows import Row
 from disentangle.run import Run
@@ -43,7 +44,7 @@ class Status:
 
 
 def status(study: Study, folder: Path) -> Status:
-    """Look at a study's folder; nothing in it is changed.
+    """Look at a study's folder. Nothing in it is changed, but that a damaged row is set aside.
 
     Args:
         study: what is planned.
@@ -78,34 +79,47 @@ def _reason(work: Work, task: Task) -> str:
     return lines[0] if lines else "unknown"
 
 
-def step_of(work: Work, run: Run) -> tuple[int, float]:
-    """The last step in a run's log, and the seconds of training until then."""
-    lines = read_log(work.place(run))
-    return (int(lines[-1]["step"]), float(lines[-1]["seconds"])) if lines else (0, 0.0)
+@dataclass(frozen=True)
+class Progress:
+    """Where a run's training is: its step, the seconds until then (of a stack, its share), the stack."""
+
+    step: int
+    seconds: float
+    stack: int
+
+
+def progress(work: Work, run: Run) -> Progress:
+    """Where a run's log says that it is."""
+    line = last_line(work.place(run)) or {"step": 0, "seconds": 0.0}
+    return Progress(int(line["step"]), float(line["seconds"]), int(line.get("stack", 1)))
 
 
 def remaining(found: Status) -> float | None:
-    """Seconds of work that are left, of one process, from the speed of runs of the same kind; None if none
-    is known of a kind that is left."""
-    speeds: dict[tuple[str, str, int, int], list[tuple[float, float]]] = {}
+    """Seconds of work that are left, of one process or GPU, from the speed of runs of the same kind; None if
+    none is known of a kind that is left."""
+    speeds: dict[tuple[str, str, int, int], list[float]] = {}
+    scoring: dict[tuple[str, str, int, int], list[float]] = {}
+    left = [task for task in _unfinished(found) if isinstance(task, Run)]
+    where = {run.key(): progress(found.work, run) for run in left}
     for task in found.tasks:
-        if isinstance(task, Run):
-            step, seconds = step_of(found.work, task)
-            row = found.rows.get(task.key(), {}).get("seconds", {})
-            after = sum(row.get(part, 0.0) for part in ("encode", "score"))
-            if step:
-                speeds.setdefault(_kind(task), []).append((seconds / step, after))
+        row = found.rows.get(task.key())
+        if isinstance(task, Run) and row is not None and row.get("step"):
+            seconds = row["seconds"]
+            speeds.setdefault(_kind(task), []).append(seconds.get("train", 0.0) / row["step"])
+            scoring.setdefault(_kind(task), []).append(seconds.get("encode", 0.0) + seconds.get("score", 0.0))
+        elif isinstance(task, Run) and (at := where.get(task.key())) is not None and at.step:
+            speeds.setdefault(_kind(task), []).append(at.seconds / at.step)
     total = 0.0
-    for task in [*found.running, *found.left, *(task for task, _ in found.failed)]:
-        if not isinstance(task, Run):
-            continue
-        if (known := speeds.get(_kind(task))) is None:
+    for run in left:
+        if (known := speeds.get(_kind(run))) is None:
             return None
-        each = sum(speed for speed, _ in known) / len(known)
-        scored = [after for _, after in known if after > 0]
-        total += max(0, task.steps - step_of(found.work, task)[0]) * each
-        total += sum(scored) / len(scored) if scored else 0.0
+        total += max(0, run.steps - where[run.key()].step) * sum(known) / len(known)
+        total += fmean(scoring.get(_kind(run), [0.0]))
     return total
+
+
+def _unfinished(found: Status) -> list[Task]:
+    return [*found.running, *found.left, *(task for task, _ in found.failed)]
 
 
 def _kind(run: Run) -> tuple[str, str, int, int]:
@@ -151,13 +165,14 @@ def _where(work: Work, task: Task) -> str:
     name = f"{task.label()} on {task.dataset}, seed {task.seed}"
     if not isinstance(task, Run):
         return name
-    step, seconds = step_of(work, task)
+    at = progress(work, task)
     if is_finished(work.place(task)):
         return f"{name}: trained, is scored"
-    if not step:
+    if not at.step:
         return f"{name}: begins"
-    left = (task.steps - step) * seconds / step
-    return f"{name}: step {step:,} of {task.steps:,}, {duration(left)} of training left"
+    left = (task.steps - at.step) * at.seconds * at.stack / at.step
+    together = f", one of {at.stack} in a stack" if at.stack > 1 else ""
+    return f"{name}: step {at.step:,} of {task.steps:,}{together}, {duration(left)} of training left"
 
 
 def _some(lines: Iterable[str]) -> list[str]:
@@ -172,7 +187,9 @@ def _time_left(found: Status) -> list[str]:
     total = remaining(found)
     if total is None:
         return ["time left: not known before the first run of each kind has logged some steps"]
-    at_once = max(1, sum(isinstance(task, Run) for task in found.running))
+    # The runs of a stack are at work on one device.
+    shares = [1 / progress(found.work, task).stack for task in found.running if isinstance(task, Run)]
+    at_once = max(1, round(sum(shares)))
     each = f"about {duration(total / at_once)} with {at_once} at once"
     return [f"time left: {each}" if found.running else f"nothing runs; {each}"]
 

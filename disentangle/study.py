@@ -14,11 +14,11 @@ import msgspec
 
 from disentangle import find
 from disentangle.calibrate import NAMES, Calibration
-from disentangle.errors import InputError, convert
+from disentangle.errors import InputError, convert, unknown
 from disentangle.ranking import Ranking
-from disentangle.rules import Rule, parse_rule
+from disentangle.rules import LESS, Rule, parse_rule
 from disentangle.run import Hyper, Precision, Run
-from disentangle.score import metric_id
+from disentangle.score import metric_id, parse_metric
 
 Task = Run | Calibration | Ranking
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -158,7 +158,7 @@ def plan(study: Study, sources: dict[str, str]) -> list[Task]:
     for name in study.calibration:
         if name not in NAMES:
             raise InputError(f"calibration must be of {', '.join(NAMES)}, got {name!r}")
-    study.rules()  # refuses what is no rule
+    _check_rules(study, runs)
     if not study.metric_specs():
         raise InputError("metrics is an empty list; leave it out for all metrics")
     calibration = [
@@ -167,6 +167,33 @@ def plan(study: Study, sources: dict[str, str]) -> list[Task]:
         for name in study.calibration
     ]
     return [*runs, *calibration]
+
+
+def _check_rules(study: Study, runs: list[Run]) -> None:
+    """Refuse selection rules that could choose nothing when all is done."""
+    known = {find.get("metric", parse_metric(spec)[0]).headline for spec in study.metric_specs()}
+    begins = tuple(f"{parse_metric(spec)[0]}_" for spec in study.metric_specs())
+    for rule in study.rules():
+        score = rule.criterion or ""
+        if rule.name == "fixed":
+            _check_fixed(study, runs, dict(rule.fixed))
+        elif score in LESS or rule.criterion is None:
+            continue
+        elif rule.metric_id is not None and rule.metric_id not in study.metric_ids():
+            raise unknown("metric id in selection", rule.metric_id, study.metric_ids())
+        elif score not in known and not score.startswith(begins):
+            raise unknown("score in selection", score, known)
+
+
+def _check_fixed(study: Study, runs: list[Run], fixed: dict[str, str]) -> None:
+    for method in dict.fromkeys(run.method for run in runs):
+        here = list(dict.fromkeys(run.setting() for run in runs if run.method == method))
+        if method not in fixed and len(here) > 1:
+            raise InputError(
+                f"the rule 'fixed' needs a setting of {method} in fixed; it has {'; '.join(here)}"
+            )
+        if method in fixed and fixed[method] not in here:
+            raise InputError(f"fixed.{method} is {fixed[method]!r}, which no run has: {'; '.join(here)}")
 
 
 def rankings(study: Study, runs: Sequence[Run]) -> list[Task]:

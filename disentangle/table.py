@@ -171,9 +171,14 @@ def write_tables(
     frame = tidy(read_rows(folder))
     summary = summarise(frame)
     asked = study.rules() if rules is None else [parse_rule(rule, study.fixed) for rule in rules]
-    chosen = [select(frame, rule, settings(study)) for rule in asked]
-    boards = (selection_board(one, headlines(study)) for one in chosen)
-    text = "\n\n".join([markdown(study, frame, summary), *boards])
+    parts, chosen, order = [markdown(study, frame, summary)], [], settings(study)
+    for rule in asked:
+        try:
+            chosen.append(select(frame, rule, order))
+            parts.append(selection_board(chosen[-1], headlines(study)))
+        except InputError as error:  # nothing to choose from yet: the other tables are as good as ever
+            parts.append(f"# Selection rule: {rule.name}\n\nNothing is chosen: {error}\n")
+    text = "\n\n".join(parts)
     write_bytes(folder / "table.csv", frame.to_csv(index=False).encode())
     write_bytes(folder / "summary.csv", summary.to_csv(index=False, float_format="%.6g").encode())
     if chosen:

@@ -177,6 +177,9 @@ def test_a_preset_becomes_a_file_that_runs(tmp_path):
     assert (tmp_path / "new" / "study.toml").read_text() == text
     for arguments, message in (
         (["--seeds", "0-4"], "make a file from a --preset"),
+        ([".", "--source", "drawn"], "a study file says these itself"),
+        ([".", "--engine", "slrum", "--dry-run"], "unknown engine 'slrum'; did you mean 'slurm'"),
+        (["--preset", "locatello2019", "--write", "x.toml", "--dry-run"], "only makes a study file"),
         (["--preset", "locatello2019"], "name it with --write"),
         ([], "name a study file"),
     ):

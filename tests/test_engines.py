@@ -151,6 +151,57 @@ def test_a_silent_controller_is_waited_for(tiny, fake):
     assert {o.status for o in outcomes} == {"done"}
 
 
+def test_a_controller_that_refuses_jobs_is_asked_again_while_others_run(tiny, fake, monkeypatch):
+    real, calls = Fake.submit, []
+
+    def refuses(self, parts):
+        calls.append(len(parts))
+        if len(calls) in (2, 3):
+            raise InputError("sbatch refused the jobs: socket timed out")
+        return real(self, parts)
+
+    monkeypatch.setattr(Fake, "submit", refuses)
+    outcomes, _ = carry_out(tiny, engine="slurm", workers=2)
+    assert [o.status for o in outcomes] == ["done"] * 10
+    assert len(fake.submitted) == 10
+    assert fake.cancelled == []
+    monkeypatch.setattr(Fake, "submit", lambda self, parts: real(self, None))
+    for row in (tiny[0] / "rows").glob("*.json"):
+        row.unlink()
+    calls.clear()
+
+    def always(self, parts):
+        calls.append(len(parts))
+        raise InputError("sbatch refused the jobs: no such partition")
+
+    monkeypatch.setattr(Fake, "submit", always)
+    with pytest.raises(InputError, match="no such partition"):
+        carry_out(tiny, engine="slurm", workers=2)
+    assert len(calls) == 3
+
+
+def test_what_a_job_of_an_older_study_did_is_not_taken_for_all(tiny, fake, monkeypatch):
+    monkeypatch.setattr(Fake, "told", lambda self, name: [Outcome(key, "done") for key in self.keys(name)])
+    monkeypatch.setattr(Fake, "keys", lambda self, name: Fake.submitted[int(name)], raising=False)
+    monkeypatch.setattr(_nodes, "do_chunk", lambda *a: [])
+    outcomes, _ = carry_out(tiny, engine="slurm", workers=99)
+    assert {o.status for o in outcomes} == {"failed"}
+    assert "its row lacks what the study asks for" in outcomes[0].message
+
+
+def test_a_slurm_job_that_gets_no_further_is_not_queued_for_ever(tiny):
+    pytest.importorskip("submitit")
+    run = plan(tiny[1], {"toy": "drawn"})[0]
+    work = Work(tiny[1], tiny[0])
+    job = slurm.Job(work, [run], slurm.Settings(), tiny[0] / "told.json")
+    assert job.checkpoint() is not None
+    work.place(run).mkdir(parents=True)
+    for n in range(6):  # further each time
+        (work.place(run) / "checkpoint.pt").write_text("x" * n)
+        assert job.checkpoint() is not None
+    assert [job.checkpoint() is not None for _ in range(4)] == [True, True, False, False]
+
+
 def test_no_more_jobs_than_workers_and_an_interruption_cancels_them(tiny, fake, monkeypatch):
     def interrupted(self):
         raise KeyboardInterrupt
@@ -168,6 +219,7 @@ def test_no_more_jobs_than_workers_and_an_interruption_cancels_them(tiny, fake, 
         ("slrum", {}, "unknown engine 'slrum'; did you mean 'slurm'"),
         ("slurm", {"minuts": 5}, "unknown slurm option 'minuts'; did you mean 'minutes'"),
         ("slurm", {"cpus": 0}, "slurm option cpus is 0: expected"),
+        ("slurm", {"minutes": "5"}, "slurm option minutes is '5': expected"),
         ("ray", {"gpus": "all"}, "ray option gpus is 'all': expected"),
         ("local", {"partition": "gpu"}, "unknown local option 'partition'"),
     ],
@@ -180,7 +232,7 @@ def test_wrong_options_are_told_before_anything_is_done(tiny, engine, options, m
 
 def test_slurm_is_told_what_was_set():
     settings = slurm.Settings(
-        partition="gpu", gpus=1, memory="8G", setup="module load cuda", sbatch="constraint=h100"
+        partition="gpu", gpus=1, memory="8G", setup="module load cuda", sbatch="constraint=h100,exclusive"
     )
     assert settings.parameters("x") == {
         "name": "x",
@@ -188,11 +240,12 @@ def test_slurm_is_told_what_was_set():
         "cpus_per_task": 1,
         "slurm_signal_delay_s": 60,
         "stderr_to_stdout": True,
+        "slurm_srun_args": ["--cpus-per-task=1"],
         "slurm_partition": "gpu",
         "slurm_mem": "8G",
         "slurm_gpus_per_node": 1,
         "slurm_setup": ["module load cuda"],
-        "slurm_additional_parameters": {"constraint": "h100"},
+        "slurm_additional_parameters": {"constraint": "h100", "exclusive": True},
     }
 
 
@@ -243,6 +296,39 @@ def test_gpus_train_stacks_while_the_processor_scores(tiny, monkeypatch):
     assert not work.needs_device(run)
     next(work.place(run).glob("codes*.npy")).unlink()
     assert work.needs_device(run)
+
+
+def test_a_stack_that_fails_goes_back_to_a_device_and_one_that_dies_is_halved(tiny, monkeypatch):
+    monkeypatch.setattr(local, "devices", lambda device: ["cpu:0"])
+    monkeypatch.setattr(local, "train_together", _train_badly)
+    monkeypatch.setattr(local, "perform", _perform_noting)
+    work = Work(tiny[1], tiny[0].resolve(), "cuda", stack=None)
+    tasks = plan(tiny[1], {"toy": "drawn"})
+    queue = deque(local.cut(work, tasks, local.Settings()))
+    outcomes = list(local.run(work, queue, 2, local.Settings(), lambda keys: None))
+    assert sorted(o.key for o in outcomes) == sorted(task.key() for task in tasks)
+    assert {o.status for o in outcomes} == {"done"}, outcomes
+    noted = [json.loads(line) for line in (tiny[0] / "noted").read_text().splitlines()]
+    # The stack of six dies, its halves train; that of three says that it could not.
+    assert [line[2] for line in noted if line[0] == "train"] == [3, 6, 3, 3]
+    failed = {task.key() for task in tasks if getattr(task, "method", "") == "vae"}
+    where = {line[2]: line[1] for line in noted if line[0] == "score"}
+    assert {where[key] for key in failed} == {"cpu:0"}
+    assert {device for key, device in where.items() if key not in failed} == {"cpu"}
+
+
+def _train_badly(work, tasks, device, encoded):
+    import os
+    import signal
+
+    from disentangle.perform import train_together
+
+    _note(work, "train", device, len(tasks))
+    if len(tasks) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if tasks[0].method == "vae":
+        return ["3 runs could not be trained together"]
+    return train_together(work, tasks, "cpu", encoded)
 
 
 def _note(work, *what):

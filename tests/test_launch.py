@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,6 +181,68 @@ def test_a_new_metric_is_added_without_training_again(tiny, monkeypatch):
     assert "of tomorrow" not in set(runs[runs["metric_id"] == "mig@1[points=300]"]["version"])
 
 
+def test_a_row_never_mixes_scores_of_two_models(tiny):
+    """A metric is added, and the model turns out damaged: what it scored goes with it."""
+    folder, _ = tiny
+    carry_out(tiny)
+    victim = next(row for row in read_rows(folder) if row["kind"] == "run")
+    row = json.loads((folder / "rows" / f"{victim['key']}.json").read_text())
+    row["model_sha256"], row["scores"][0]["value"] = "0" * 64, 0.987
+    (folder / "rows" / f"{victim['key']}.json").write_text(json.dumps(row))
+    (folder / "runs" / victim["key"] / "model.safetensors").write_bytes(b"damaged")
+    added = '{ name = "mig", points = 300 }, { name = "mig", points = 200 }'
+    (folder / "study.toml").write_text(TEXT.replace('{ name = "mig", points = 300 }', added))
+    carry_out((folder, read_study(folder)))
+    after = next(row for row in read_rows(folder) if row["key"] == victim["key"])
+    assert after["model_sha256"] == victim["model_sha256"]
+    assert after["scores"][0]["value"] == victim["scores"][0]["value"]
+    assert len(after["scores"]) == 2
+
+
+def test_models_of_other_images_are_not_scored_on_these(tiny):
+    folder, study = tiny
+    carry_out(tiny)
+    key = plan(study, {"toy": "drawn"})[0].key()
+    path = folder / "runs" / key / "result.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps({**result, "data_checksum": "sha256:of others"}))
+    (folder / "rows" / f"{key}.json").unlink()
+    outcomes = carry_out(tiny)
+    assert [o.status for o in outcomes] == ["failed", "done", "done", "done"]
+    assert "with the checksum 'sha256:of others'" in outcomes[0].message
+
+
+@pytest.mark.parametrize("loss", ["damaged", "gone"])
+def test_models_that_are_lost_are_trained_again_to_be_compared(tiny, loss):
+    folder, _ = tiny
+    carry_out(tiny)
+    before = values(folder)
+    victim = plan(tiny[1], {"toy": "drawn"})[0]
+    if loss == "gone":
+        shutil.rmtree(folder / "runs" / victim.key())
+    else:
+        (folder / "runs" / victim.key() / "model.safetensors").write_bytes(b"damaged")
+    (folder / "study.toml").write_text('selection = ["udr"]\n' + TEXT)
+    outcomes = carry_out((folder, read_study(folder)))
+    assert [o.status for o in outcomes] == ["done"] * 5
+    rows = read_rows(folder)
+    [ranking] = [row for row in rows if row["kind"] == "ranking"]
+    assert len(ranking["of"]) == 2
+    assert json.dumps([numbers(row) for row in rows if row is not ranking], sort_keys=True) == before
+
+
+def test_a_rule_without_anything_to_choose_from_takes_no_table_along(tiny):
+    folder, _ = tiny
+    (folder / "study.toml").write_text('selection = ["udr", "oracle:mig"]\n' + TEXT)
+    board = write_tables(folder)
+    assert "Nothing is chosen: the frame has no runs to choose from" in board
+    carry_out(tiny)  # as it was: no UDR
+    board = write_tables(folder)
+    assert "# Selection rule: udr\n\nNothing is chosen: unknown score among these runs 'udr'" in board
+    assert "Oracle: each method" in board
+    assert set(pd.read_csv(folder / "selection.csv")["rule"]) == {"oracle:mig"}
+
+
 def test_a_metric_that_cannot_be_had_is_told_and_the_others_are_kept(tiny):
     folder, _ = tiny
     bad = '{ name = "mig", points = 300 }, { name = "mig", points = 3 }'  # fewer points than bins
@@ -187,6 +250,8 @@ def test_a_metric_that_cannot_be_had_is_told_and_the_others_are_kept(tiny):
     outcomes = carry_out((folder, read_study(folder)))
     assert {o.status for o in outcomes} == {"failed"}
     assert "points is 3, fewer than the 20 bins" in outcomes[0].message
+    error = folder / "runs" / outcomes[0].key / "error.txt"
+    assert "points is 3, fewer than the 20 bins" in error.read_text().splitlines()[0]
     assert all([s["id"] for s in row["scores"]] == ["mig@1[points=300]"] for row in read_rows(folder))
     assert "missing" in write_tables(folder)
 

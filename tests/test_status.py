@@ -1,6 +1,7 @@
 """What a study says of itself: done, running, failed, time left; and what the rest will take."""
 
 import json
+from dataclasses import replace
 
 import filelock
 import pytest
@@ -76,6 +77,25 @@ def test_running_failed_and_left_are_told_apart_with_the_time_left(folder):
     assert text.endswith("time left: about 29 s with 1 at once")
 
 
+def test_the_runs_of_a_stack_share_the_time_of_one_device(folder):
+    study = read_study(folder)
+    runs = [task for task in plan(study, {"toy": "drawn"}) if not isinstance(task, Calibration)]
+    for run in runs[:2]:  # ten seconds of the stack for 20 steps of both, a share of five each
+        log(folder, run.key(), step=20, seconds=5.0, stack=2, objective=1.0)
+    for run in runs[2:]:
+        log(folder, run.key(), step=60, seconds=6.0, objective=1.0)
+    locks = [filelock.FileLock(folder / "runs" / run.key() / "lock") for run in runs[:2]]
+    for lock in locks:
+        lock.acquire()
+    found = status(study, folder)
+    text = describe(found)
+    for lock in locks:
+        lock.release()
+    assert "step 20 of 60, one of 2 in a stack, 20 s of training left" in text
+    assert remaining(found) == pytest.approx(2 * 40 * 0.25)
+    assert text.endswith("time left: about 20 s with 1 at once")
+
+
 def test_a_study_that_is_through_says_so_its_comparisons_too(folder):
     study = read_study(folder)
     outcomes = carry_out(study, folder, device="cpu", say=lambda text: None)
@@ -111,11 +131,16 @@ def test_an_estimate_adds_up_what_was_measured(folder):
         assert 0 < kind.step < 1
         assert kind.each == 60 * kind.step + kind.encode + kind.score
     assert made.seconds == pytest.approx(sum(2 * kind.each for kind in made.kinds))
-    disk = made.disk()
+    disk = made.disk(at_once=1)
+    assert disk["checkpoints in use"] == 3 * 4 * max(kind.parameters for kind in made.kinds)
     parameters = sum(2 * kind.parameters for kind in made.kinds)
     assert disk["models"] == 4 * parameters
     assert disk["codes"] == 4 * 192 * 10 * 4  # images, latents, runs, bytes
     assert made.disk(lean=True)["codes"] == 0
+    assert made.wall(workers=2, devices=1) == made.seconds / 2
+    on_gpus = replace(made, device=torch.device("cuda"))
+    scored = sum(2 * kind.score for kind in made.kinds)
+    assert on_gpus.wall(workers=16, devices=2) == pytest.approx((made.seconds - scored) / 2 + scored / 16)
     text = estimate.describe(made, workers=2)
     assert "2 runs, each" in text
     assert "60 steps of" in text

@@ -88,6 +88,27 @@ def test_metric_ids_spell_out_what_departs_from_the_published_protocol(tmp_path)
         (HEAD + "metrics = []\n" + BLOCK, "metrics is an empty list"),
         (HEAD + 'calibration = ["truth"]\n' + BLOCK, "calibration must be of .* got 'truth'"),
         (HEAD + 'source = "web"\n' + BLOCK, "source is 'web'"),
+        (HEAD + 'selection = ["best"]\n' + BLOCK, "unknown selection rule 'best'"),
+        (
+            HEAD + 'selection = ["oracle:migg"]\n' + BLOCK,
+            "unknown score in selection 'migg'; did you mean 'mig'",
+        ),
+        (
+            HEAD + 'metrics = ["dci"]\nselection = ["oracle:mig"]\n' + BLOCK,
+            "unknown score in selection 'mig'. Known: dci_disentanglement",
+        ),
+        (
+            HEAD + 'rows = 50\nselection = ["oracle:mig@1"]\n' + BLOCK,
+            r"unknown metric id in selection 'mig@1'; did you mean 'mig@1\[rows=50\]'",
+        ),
+        (
+            HEAD + 'selection = ["fixed"]\n' + BLOCK + "hyper = { beta = [1, 4] }\n",
+            "the rule 'fixed' needs a setting of beta_vae in fixed; it has beta=1; beta=4",
+        ),
+        (
+            HEAD + 'selection = ["fixed"]\nfixed = { beta_vae = { beta = 2 } }\n' + BLOCK,
+            "fixed.beta_vae is 'beta=2', which no run has: beta=4",
+        ),
         ("name = 'a/b'\n" + BLOCK, "name"),
         ("name = \n", "is not a TOML file"),
     ],

@@ -23,12 +23,14 @@ def cut(work: Work, tasks: list[Task], runs: int, gpus: float) -> list[list[Task
     return [tasks[i : i + most] for i in range(0, len(tasks), most)]
 
 
-def do_chunk(work: Work, tasks: list[Task], workers: int) -> list[Outcome]:
+def do_chunk(work: Work, tasks: list[Task], workers: int, gpus: float = 0) -> list[Outcome]:
     """Do tasks on the machine that this is called on, as the local engine does.
 
-    Runs in a process of the cluster's; the study's folder must be the same there.
+    Runs in a process of the cluster's; the study's folder must be the same there. A job that asked for
+    no GPU takes none, even where it sees one.
     """
-    here = dataclasses.replace(work, device=str(choose_device(work.device)))
+    device = "cpu" if work.device == "auto" and not gpus else str(choose_device(work.device))
+    here = dataclasses.replace(work, device=device)
     queue = deque(local.cut(here, tasks, local.Settings()))
     return list(local.run(here, queue, workers, local.Settings(), lambda keys: None))
 
@@ -46,10 +48,12 @@ def outcomes_of(
     """
     told = {outcome.key: outcome for outcome in found or ()}
     for task in tasks:
-        if task.key() in told:
-            yield told[task.key()]
-        elif work.is_done(task):  # before it died
+        outcome = told.get(task.key())
+        if outcome is not None and outcome.status not in ("done", "diverged"):
+            yield outcome
+        elif work.is_done(task):  # what it told, or what it did before it died
             status = (work.row(task) or {}).get("status", "done")
             yield Outcome(task.key(), status, f"{task.label()} on {task.dataset}, seed {task.seed}")
         else:
-            yield local.died(work, task, reason or "it was not done, and nothing says why")
+            # A job of an earlier driver may have done what the study asked for then.
+            yield local.died(work, task, reason if found is None else "its row lacks what the study asks for")

@@ -140,58 +140,64 @@ class _Slots:
         self.accelerated = found != ["cpu"]
         self.slots = [_Slot(device) for device in (found if self.accelerated else [])]
         self.slots += [_Slot("cpu") for _ in range(workers)]
+        self.training: deque[list[Task]] = deque()
         self.scoring: deque[list[Task]] = deque()
         self.running: dict[Future[Any], tuple[_Slot, list[Task]]] = {}
 
     def outcomes(self, queue: deque[list[Task]], show: Callable[[Iterable[str]], None]) -> Iterator[Outcome]:
-        while queue or self.scoring or self.running:
-            self._submit(queue)
+        while queue or self.training or self.scoring or self.running:
+            self._sort(queue)
+            self._submit()
             done, _ = wait(self.running, timeout=POLL, return_when=FIRST_COMPLETED)
             show(task.key() for _, tasks in self.running.values() for task in tasks)
             for future in done:
-                yield from self._ended(future)
+                yield from self._ended(future, queue)
 
-    def _submit(self, queue: deque[list[Task]]) -> None:
+    def _sort(self, queue: deque[list[Task]]) -> None:
+        """Decide once of each chunk who takes it: where it lies is on disk, and a study may be long."""
+        while queue:
+            tasks = queue.popleft()
+            trains = self.accelerated and (len(tasks) > 1 or self.work.needs_device(tasks[0]))
+            (self.training if trains else self.scoring).append(tasks)
+
+    def _submit(self) -> None:
         busy = {id(slot) for slot, _ in self.running.values()}
         for slot in self.slots:
-            tasks = None if id(slot) in busy else self._next(slot, queue)
-            if not tasks:
+            mine = self.scoring if slot.device == "cpu" else self.training
+            if id(slot) in busy or not mine:
                 continue
+            tasks = mine.popleft()
             if len(tasks) > 1:
                 future = slot.submit(train_together, self.work, tasks, slot.device, self.accelerated)
             else:
                 future = slot.submit(perform, self.work, tasks[0], slot.device)
             self.running[future] = (slot, tasks)
 
-    def _next(self, slot: _Slot, queue: deque[list[Task]]) -> list[Task] | None:
-        """What this slot does next."""
-        if self.scoring and (slot.device == "cpu" or not self.accelerated):
-            return self.scoring.popleft()
-        for i, tasks in enumerate(queue):
-            if not self.accelerated or self._for_device(tasks) == (slot.device != "cpu"):
-                del queue[i]
-                return tasks
-        return None
-
-    def _for_device(self, tasks: list[Task]) -> bool:
-        return len(tasks) > 1 or self.work.needs_device(tasks[0])
-
-    def _ended(self, future: Future[Any]) -> Iterator[Outcome]:
+    def _ended(self, future: Future[Any], queue: deque[list[Task]]) -> Iterator[Outcome]:
         slot, tasks = self.running.pop(future)
         try:
             result = future.result()
         except BrokenProcessPool as error:
             slot.end()
+            if len(tasks) > 1:  # one of them is guilty at most: the halves find it, and the rest stay stacks
+                half = len(tasks) // 2
+                say_problems([f"a process died ({_cause(error)}) that trained {len(tasks)} runs; halved"])
+                queue.extend([tasks[:half], tasks[half:]])
+                return
             yield from (died(self.work, task, f"its process died ({_cause(error)})") for task in tasks)
             return
         bad = result.again if isinstance(result, Outcome) else bool(result)
         if bad and slot.device != "cpu":  # a CUDA error can leave nothing to go on with in that process
             slot.end()
         if isinstance(result, Outcome):
+            if result.stop:
+                self.training.clear()
+                self.scoring.clear()
             yield result
             return
         say_problems(result)
-        self.scoring.extend([task] for task in tasks)
+        # Those that it could not train, or that another held, need a device still.
+        queue.extend([task] for task in tasks)
 
     def close(self, kill: bool) -> None:
         for slot in self.slots:

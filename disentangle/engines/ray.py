@@ -61,7 +61,7 @@ def run(
         while queue or running:
             while queue and len(running) < workers:
                 tasks = queue.popleft()
-                running[job.remote(work, tasks, settings.cpus)] = tasks
+                running[job.remote(work, tasks, settings.cpus, settings.gpus)] = tasks
             done, _ = ray.wait(list(running), num_returns=1, timeout=POLL)
             show(task.key() for tasks in running.values() for task in tasks)
             for reference in done:
@@ -99,6 +99,15 @@ def connect(settings: Settings) -> Any:
             f"no Ray cluster answers at {address!r} ({reason}); start one with `ray start --head` and name "
             "it with --option address=HOST:PORT, or use --option address=local"
         ) from None
+    cluster: Any = ray  # whose functions have types in some versions
+    nodes = [node["Resources"] for node in cluster.nodes() if node["Alive"]]
+    if not any(n.get("CPU", 0) >= settings.cpus and n.get("GPU", 0) >= settings.gpus for n in nodes):
+        have = "; ".join(f"{n.get('CPU', 0):g} cores and {n.get('GPU', 0):g} GPUs" for n in nodes)
+        ray.shutdown()
+        raise InputError(
+            f"no node of the Ray cluster at {address!r} has {settings.cpus} cores and {settings.gpus:g} GPUs "
+            f"for a job (there are {have or 'none'}); Ray would wait for ever"
+        )
     return ray
 
 

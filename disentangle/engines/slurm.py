@@ -9,22 +9,24 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from disentangle.checkpoint import CHECKPOINT
 from disentangle.engines import _nodes
 from disentangle.errors import InputError
 from disentangle.files import write_bytes
 from disentangle.find import Engine
-from disentangle.outcome import Outcome
+from disentangle.finished import RESULT
+from disentangle.outcome import ATTEMPTS, Outcome
 from disentangle.study import Task
 from disentangle.work import Work
 
-LOST = 3  # looks in a row that a job must be missing in: a controller that restarts forgets for a while
-TIMES_UP = 10_000  # how often a job may reach its time limit: every time it has got further
+LOST = 30.0  # seconds that a job must be missing: a controller that restarts forgets, a network disk lags
+TIMES_UP = 10_000  # how often a job may reach its time limit, as long as it gets further each time
 SIGNAL = 60  # seconds before its time is over that a job is told, to be put into the queue again
 
 
@@ -33,20 +35,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         partition, account, qos: as for sbatch; the cluster's defaults if left out.
-        minutes: time limit of a job; one that reaches it is put into the queue again and goes on.
+        minutes: time limit of a job, 10 or more; one that reaches it is put into the queue again and goes on.
         cpus: cores per job.
         gpus: GPUs per job.
         memory: per job, such as ``"8G"``; the cluster's default if left out.
         runs: runs per job; if 0 one on a CPU, 64 alike ones on a GPU.
         setup: a line of shell before the job, such as ``"module load cuda"``.
-        sbatch: further options without their dashes, such as ``"constraint=h100,nice=100"``.
+        sbatch: further options without their dashes, such as ``"constraint=h100,nice=100,exclusive"``.
         poll: seconds between looks at Slurm's queue, whose controller serves everybody.
     """
 
     partition: str = ""
     account: str = ""
     qos: str = ""
-    minutes: Annotated[int, msgspec.Meta(ge=1)] = 240
+    minutes: Annotated[int, msgspec.Meta(ge=10)] = 240
     cpus: Annotated[int, msgspec.Meta(ge=1)] = 1
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
     memory: str = ""
@@ -57,7 +59,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def parameters(self, name: str) -> dict[str, Any]:
         """What submitit is told."""
-        more = dict(pair.split("=", 1) for pair in self.sbatch.split(",")) if self.sbatch else {}
+        pairs = [option.partition("=") for option in self.sbatch.split(",") if option]
+        more = {name: value if equals else True for name, equals, value in pairs}
         wanted = {
             "slurm_partition": self.partition,
             "slurm_account": self.account,
@@ -71,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "name": name,
             "timeout_min": self.minutes,
             "cpus_per_task": self.cpus,
+            "slurm_srun_args": [f"--cpus-per-task={self.cpus}"],  # which srun no longer takes from sbatch
             "slurm_signal_delay_s": SIGNAL,
             "stderr_to_stdout": True,
             **{key: value for key, value in wanted.items() if value},
@@ -92,17 +96,36 @@ class Job:
 
     work: Work
     tasks: list[Task]
-    cpus: int
+    settings: Settings
     told: Path
+    before: list[int] = field(default_factory=list)
+    stuck: int = 0
 
     def __call__(self) -> None:
-        write_bytes(self.told, msgspec.json.encode(_nodes.do_chunk(self.work, self.tasks, self.cpus)))
+        found = _nodes.do_chunk(self.work, self.tasks, self.settings.cpus, self.settings.gpus)
+        write_bytes(self.told, msgspec.json.encode(found))
 
     def checkpoint(self) -> Any:
-        """What submitit puts into the queue in its place when its time is over or others go first."""
+        """What submitit puts into the queue in its place when its time is over or others go first.
+
+        Nothing, if it was no further than the last times: its limit is too short, which the study tells.
+        """
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        now = self.progress()
+        self.stuck = self.stuck + 1 if now == self.before else 0
+        self.before = now
+        return DelayedSubmission(self) if self.stuck < ATTEMPTS else None
+
+    def progress(self) -> list[int]:
+        """When each file that a run goes on from was written."""
+        found = []
+        for task in self.tasks:
+            place = self.work.place(task)
+            for path in (place / CHECKPOINT, place / RESULT, *sorted(place.glob("codes*.npy"))):
+                with contextlib.suppress(OSError):
+                    found.append(path.stat().st_mtime_ns)
+        return found
 
 
 def run(
@@ -118,18 +141,25 @@ def run(
     waits for them. A driver that is interrupted cancels its jobs.
     """
     cluster = Cluster(work, settings)
-    running, missing = cluster.adopt(queue), dict[str, int]()
+    running, missing, refused = cluster.adopt(queue), dict[str, int](), 0
     try:
         while queue or running:
-            room = [queue.popleft() for _ in range(min(len(queue), workers - len(running)))]
-            running |= dict(zip(cluster.submit(room), room, strict=True)) if room else {}
+            room = [queue.popleft() for _ in range(max(0, min(len(queue), workers - len(running))))]
+            try:
+                running |= dict(zip(cluster.submit(room), room, strict=True)) if room else {}
+                refused = 0 if room else refused
+            except InputError:  # a controller that restarts, or too many jobs of this user
+                queue.extendleft(reversed(room))
+                refused += 1
+                if refused >= ATTEMPTS and not running:
+                    raise
             time.sleep(settings.poll)
             show(task.key() for tasks in running.values() for task in tasks)
             alive = cluster.alive()
             for name in list(running) if alive is not None else ():
                 missing[name] = 0 if name in (alive or ()) else missing.get(name, 0) + 1
                 found = cluster.told(name)
-                if missing[name] and (found is not None or missing[name] >= LOST):
+                if missing[name] and (found is not None or missing[name] * settings.poll >= LOST):
                     tasks = running.pop(name)
                     yield from _nodes.outcomes_of(work, tasks, found, cluster.reason(name))
                     cluster.forget(name)
@@ -165,9 +195,7 @@ class Cluster:
         """Submit a job for each part, as one array where there are several; their ids."""
         stamp = f"{os.getpid()}-{time.monotonic_ns()}"
         told = [self.folder / "told" / f"{stamp}-{i}.json" for i in range(len(parts))]
-        jobs = [
-            Job(self.work, part, self.settings.cpus, place) for part, place in zip(parts, told, strict=True)
-        ]
+        jobs = [Job(self.work, part, self.settings, place) for part, place in zip(parts, told, strict=True)]
         try:
             if len(jobs) == 1:
                 made = [self.executor.submit(jobs[0])]
