@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -432,28 +431,20 @@ def demo(
     carry_out_and_print(Path(__file__).parent / "studies" / "demo.toml", out, workers, device=device)
 
 
-class _Terminated(BaseException):
-    """SIGTERM came."""
-
-
-def _terminated(number: int, frame: object) -> None:
-    """End as on Ctrl-C, so that worker processes are stopped too: Slurm and docker send SIGTERM."""
-    raise _Terminated
-
-
 def main() -> None:
     """The console script: a user's mistake is one line and exit status 2, never a traceback."""
     from disentangle.errors import InputError
+    from disentangle.stopping import Stopped, listen
 
-    signal.signal(signal.SIGTERM, _terminated)
+    listen()
     try:
         app()
     except (InputError, OSError) as error:
         print(f"disentangle: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except (KeyboardInterrupt, _Terminated) as stop:
+    except Stopped as stop:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        raise SystemExit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)) from None
+        raise SystemExit(128 + stop.number) from None
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from disentangle.finished import RUN, Result, finish, load_weights, read_result
 from disentangle.loggers import Logger, open_loggers
 from disentangle.run import Run
 from disentangle.stack import SPAN, Stack
+from disentangle.stopping import check_stopped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -186,6 +187,7 @@ class Job:
                 if m.folder is not None:
                     m.loggers = opened.enter_context(open_loggers(self.loggers, m.run, m.folder, start))
             while stack.step < steps and any(m.diverged is None for m in members):
+                check_stopped()
                 before, stop = stack.step, self._next(stack.step, steps)
                 stack.advance(stop - before)
                 if stop < steps:

@@ -18,6 +18,7 @@ from disentangle.loggers import check_loggers
 from disentangle.outcome import ATTEMPTS, Outcome
 from disentangle.progress import Bar
 from disentangle.run import Run
+from disentangle.stopping import check_stopped
 from disentangle.study import Study, Task, plan, rankings, resolve_sources
 from disentangle.train import choose_device
 from disentangle.work import Work
@@ -131,6 +132,7 @@ class _Driver:
         waiting, ready = tasks, tasks
         with Bar(tasks, self.work.folder / "runs", hidden=self.workers == 1) as bar:
             while waiting:
+                check_stopped()
                 self._round(ready, bar)
                 waiting = [t for t in waiting if t.key() not in self.ended]
                 if self.stopped:

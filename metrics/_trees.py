@@ -223,6 +223,8 @@ def best_split(columns: Any, work: Any, n: Any, target: Any) -> Any:
         while work.node[columns.order[code, p]] != n:
             p -= 1
         low = columns.values[code, columns.order[code, p]]
+    if code < 0:
+        return -1, 0.0, 0.0
     middle = np.float64(low) / 2.0 + np.float64(high) / 2.0
     return code, (np.float64(low) if middle == np.float64(high) else middle), best / size
 

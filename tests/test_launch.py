@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from disentangle import launch, load, perform, work
+from disentangle import launch, load, perform, stopping, work
 from disentangle.calibrate import Calibration
 from disentangle.encode import encode
 from disentangle.engines import local
@@ -386,6 +386,17 @@ def test_an_interrupted_study_stops_its_workers_at_once_and_goes_on_later(tiny, 
     assert "Traceback" not in text
     assert "Exception" not in text
     assert _all_gone(process.pid, seconds=30)  # loky's resource tracker follows a little later
+
+
+def test_a_signal_whose_exception_was_lost_is_seen_all_the_same(tiny, monkeypatch):
+    monkeypatch.setattr(stopping, "_received", [])
+    with pytest.raises(stopping.Stopped):
+        stopping._told(signal.SIGTERM, None)
+    for workers in (1, 2):
+        with pytest.raises(stopping.Stopped) as stop:
+            carry_out(tiny, workers=workers)
+        assert stop.value.number == signal.SIGTERM
+    assert not read_rows(tiny[0])
 
 
 def _all_gone(session, seconds):

@@ -17,6 +17,7 @@ import msgspec
 from disentangle.find import Engine
 from disentangle.outcome import Outcome
 from disentangle.perform import CLAIM, perform, say_problems, train_together
+from disentangle.stopping import check_stopped
 from disentangle.study import Task
 from disentangle.work import Work, chunks, report, stacks
 
@@ -62,6 +63,7 @@ def _here(work: Work, queue: deque[list[Task]]) -> Iterator[Outcome]:
     one_thread()  # as in a worker process: the numbers must not depend on it
     device = devices(work.device)[0]
     while queue:
+        check_stopped()
         tasks = queue.popleft()
         if len(tasks) > 1:
             say_problems(train_together(work, tasks, device))
@@ -146,6 +148,7 @@ class _Slots:
 
     def outcomes(self, queue: deque[list[Task]], show: Callable[[Iterable[str]], None]) -> Iterator[Outcome]:
         while queue or self.training or self.scoring or self.running:
+            check_stopped()
             self._sort(queue)
             self._submit()
             done, _ = wait(self.running, timeout=POLL, return_when=FIRST_COMPLETED)

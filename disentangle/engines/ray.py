@@ -15,6 +15,7 @@ from disentangle.engines import _nodes
 from disentangle.errors import InputError
 from disentangle.find import Engine
 from disentangle.outcome import Outcome
+from disentangle.stopping import check_stopped
 from disentangle.study import Task
 from disentangle.work import Work
 
@@ -59,6 +60,7 @@ def run(
     running: dict[Any, list[Task]] = {}
     try:
         while queue or running:
+            check_stopped()
             while queue and len(running) < workers:
                 tasks = queue.popleft()
                 running[job.remote(work, tasks, settings.cpus, settings.gpus)] = tasks

@@ -22,6 +22,7 @@ from disentangle.files import write_bytes
 from disentangle.find import Engine
 from disentangle.finished import RESULT
 from disentangle.outcome import ATTEMPTS, Outcome
+from disentangle.stopping import check_stopped
 from disentangle.study import Task
 from disentangle.work import Work
 
@@ -144,6 +145,7 @@ def run(
     running, missing, refused = cluster.adopt(queue), dict[str, int](), 0
     try:
         while queue or running:
+            check_stopped()
             room = [queue.popleft() for _ in range(max(0, min(len(queue), workers - len(running))))]
             try:
                 running |= dict(zip(cluster.submit(room), room, strict=True)) if room else {}
