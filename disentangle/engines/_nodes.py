@@ -53,7 +53,8 @@ def outcomes_of(
             yield outcome
         elif work.is_done(task):  # what it told, or what it did before it died
             status = (work.row(task) or {}).get("status", "done")
-            yield Outcome(task.key(), status, f"{task.label()} on {task.dataset}, seed {task.seed}")
+            name = f"{task.label()} on {task.dataset}, seed {task.seed}"
+            yield outcome or Outcome(task.key(), status, name)
         else:
             # A job of an earlier driver may have done what the study asked for then.
             yield local.died(work, task, reason if found is None else "its row lacks what the study asks for")
