@@ -20,7 +20,8 @@ from disentangle.data import FactorData
 from disentangle.encode import cache_file, encode, evaluation_rows
 from disentangle.errors import InputError
 from disentangle.files import clear_unfinished
-from disentangle.finished import is_finished, read_result
+from disentangle.finished import Result, is_finished, read_result
+from disentangle.job import Trained
 from disentangle.loggers import open_loggers
 from disentangle.outcome import Outcome
 from disentangle.ranking import Ranking, ranked
@@ -47,7 +48,8 @@ def train_together(work: Work, tasks: Sequence[Task], device: str, encoded: bool
         work: how.
         tasks: what; all but runs are passed over.
         device: where.
-        encoded: also encode the images with each model, so that scoring needs no GPU.
+        encoded: also encode the images with each model, so that scoring needs no GPU; this is one of several
+            processes then.
 
     Returns:
         What went wrong, for people.
@@ -76,6 +78,7 @@ def _train_held(work: Work, runs: list[Run], device: str, encoded: bool) -> None
     done = train(
         runs, data, work.folder / "runs", device=device, stack=work.stack,
         checkpoint_every=work.checkpoint_every, loggers=work.loggers,
+        progress=not encoded,  # where others train too, one bar shows all
     )  # fmt: skip
     for trained in done if encoded else ():
         if trained.status == "done":
@@ -147,18 +150,8 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
     if isinstance(task, Calibration):
         codes = task.codes(data, rows)
     else:
-        old = old if is_finished(work.place(task)) else None
-        [trained] = train(
-            [task], data, work.folder / "runs", device=device, stack=1,
-            checkpoint_every=work.checkpoint_every, progress=progress, loggers=work.loggers,
-        )  # fmt: skip
-        result = read_result(work.place(task))
-        if result is not None and result.data_checksum != data.checksum:
-            raise InputError(
-                f"{work.place(task)}: the model was trained on {task.dataset} with the checksum "
-                f"{result.data_checksum!r}, here it is {data.checksum!r}; move the folder away to train anew"
-            )
-        if old is not None and result is not None and old.get("model_sha256") != result.model_sha256:
+        trained, result = _trained(work, task, data, device, progress)
+        if old is not None and old.get("model_sha256") != result.model_sha256:
             old = None  # it tells of another model, which is gone
         extra, seconds["train"] = {"result": result}, trained.seconds
         if trained.status == "diverged":
@@ -177,6 +170,24 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
     row = make_row(task, study.name, data, study.rows, [*scores, *label_free], seconds, **extra)
     _log_scores(work, task, scores)
     return (row if old is None else extended(old, row)), problems
+
+
+def _trained(work: Work, run: Run, data: FactorData, device: str, progress: bool) -> tuple[Trained, Result]:
+    """The run's model, trained if it is not yet, and what its folder says of it."""
+    place = work.place(run)
+    [trained] = train(
+        [run], data, place.parent, device=device, stack=1,
+        checkpoint_every=work.checkpoint_every, progress=progress, loggers=work.loggers,
+    )  # fmt: skip
+    result = read_result(place)
+    if result is None:
+        raise OSError(f"{place}: the result is gone as soon as it was written")
+    if result.data_checksum != data.checksum:
+        raise InputError(
+            f"{place}: the model was trained on {run.dataset} with the checksum "
+            f"{result.data_checksum!r}, here it is {data.checksum!r}; move the folder away to train anew"
+        )
+    return trained, result
 
 
 def _scores(
