@@ -17,9 +17,8 @@ from disentangle.files import write_bytes
 from disentangle.loggers import check_loggers
 from disentangle.outcome import ATTEMPTS, Outcome
 from disentangle.progress import Bar
-from disentangle.run import Run
 from disentangle.stopping import check_stopped
-from disentangle.study import Study, Task, plan, rankings, resolve_sources
+from disentangle.study import Study, Task, plan, resolve_sources
 from disentangle.train import choose_device
 from disentangle.work import Work
 
@@ -80,7 +79,7 @@ def carry_out(
     say(f"{study.name}: {len(tasks)} rows planned, {len(tasks) - len(left)} exist, {len(left)} to do")
     say("data: " + ", ".join(f"{dataset} ({source})" for dataset, source in sources.items()))
     driver.do(left)
-    compared = rankings(study, [t for t in tasks if isinstance(t, Run) and _is_trained(work, t)])
+    compared = work.comparisons(tasks)
     again = driver.left(compared)
     if again and not driver.stopped:
         say(f"{study.name}: {len(again)} settings to compare by UDR")
@@ -88,11 +87,6 @@ def carry_out(
     done = {t.key(): Outcome(t.key(), "done") for t in tasks}
     done |= {t.key(): Outcome(t.key(), "left" if driver.stopped else "done", t.label()) for t in compared}
     return [driver.ended.get(key, outcome) for key, outcome in done.items()]
-
-
-def _is_trained(work: Work, run: Run) -> bool:
-    row = work.row(run)
-    return row is not None and row["status"] == "done"
 
 
 def check_writable(folder: Path) -> None:

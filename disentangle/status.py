@@ -11,7 +11,7 @@ from disentangle.checkpoint import last_line
 from disentangle.finished import is_finished
 from disentangle.rows import Row
 from disentangle.run import Run
-from disentangle.study import Study, Task, plan, rankings, resolve_sources
+from disentangle.study import Study, Task, plan, resolve_sources
 from disentangle.work import ERROR, Work
 
 SHOWN = 20  # lines of what runs and of what failed
@@ -52,7 +52,7 @@ def status(study: Study, folder: Path) -> Status:
     """
     work = Work(study, folder.resolve())
     tasks = plan(study, resolve_sources(study))
-    tasks += rankings(study, [t for t in tasks if isinstance(t, Run) and _trained(work, t)])
+    tasks += work.comparisons(tasks)
     found = Status(work, tasks, {})
     for task in tasks:
         if work.is_done(task):
@@ -64,10 +64,6 @@ def status(study: Study, folder: Path) -> Status:
         else:
             found.left.append(task)
     return found
-
-
-def _trained(work: Work, run: Run) -> bool:
-    return (work.row(run) or {}).get("status") == "done"
 
 
 def _reason(work: Work, task: Task) -> str:

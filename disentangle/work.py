@@ -18,7 +18,7 @@ from disentangle.finished import is_finished
 from disentangle.ranking import Ranking
 from disentangle.rows import Row, is_complete, read_row, row_path
 from disentangle.run import Run
-from disentangle.study import Study, Task
+from disentangle.study import Study, Task, rankings
 from disentangle.train import groups
 from disentangle.weak import ID as WEAK
 
@@ -77,6 +77,11 @@ class Work:
         """The ids of what a task's row holds beside the metrics, without labels, for a selection rule."""
         pairs = self._weakly and isinstance(task, Run) and find.get("method", task.method).pairs
         return [WEAK] if pairs else []
+
+    def comparisons(self, tasks: Sequence[Task]) -> list[Task]:
+        """The comparisons by UDR that the study asks for, of those runs among the tasks that are trained."""
+        runs = [task for task in tasks if isinstance(task, Run)] if self.study.compares() else []
+        return rankings(self.study, [r for r in runs if (self.row(r) or {}).get("status") == "done"])
 
     def is_held(self, task: Task) -> bool:
         """Whether another process is at it."""
