@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from disentangle.build import blank_model
-from disentangle.checkpoint import CHECKPOINT, Damaged, read_log, set_aside
+from disentangle.checkpoint import CHECKPOINT, Damaged, last_line, set_aside
 from disentangle.errors import InputError
 from disentangle.files import write_bytes
 from disentangle.provenance import provenance
@@ -56,6 +56,22 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def numbers(self) -> dict[str, float]:
         """The last losses as numbers."""
         return {name: float(value) for name, value in self.values.items()}
+
+    def check(self, data: FactorData, folder: Path) -> None:
+        """Refuse images that the run was not trained on.
+
+        Args:
+            data: the data set that is here.
+            folder: the run's, for the message.
+
+        Raises:
+            InputError: the data set has another checksum.
+        """
+        if data.checksum != self.data_checksum:
+            raise InputError(
+                f"{folder}: the model was trained on {self.run.dataset} with the checksum "
+                f"{self.data_checksum!r}, here it is {data.checksum!r}; move the folder away to train anew"
+            )
 
 
 def finish(
@@ -215,6 +231,5 @@ def _how_far(folder: Path) -> str:
         return f"it holds no run: {RESULT} and {RUN} are missing"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return f"{RUN} is not a run: {error}"
-    lines = read_log(folder)
-    step = int(lines[-1]["step"]) if lines else 0
+    step = int((last_line(folder) or {"step": 0})["step"])
     return f"the run stopped at step {step} of {run.steps}; train it again to finish it"

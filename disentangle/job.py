@@ -53,6 +53,12 @@ class Trained:
     seconds: float
     stack: int = 1
 
+    @classmethod
+    def of(cls, result: Result, model: nn.Module) -> Trained:
+        """A run as an earlier command left it."""
+        values = result.numbers()
+        return cls(result.run, model.eval(), result.status, result.step, values, result.seconds, result.stack)
+
 
 @dataclass
 class _Member:
@@ -110,13 +116,6 @@ class _Member:
             )
         return trained
 
-    def ended(self, model: nn.Module, result: Result) -> Trained:
-        """The run as an earlier command left it."""
-        values = result.numbers()
-        return Trained(
-            self.run, model.eval(), result.status, result.step, values, result.seconds, result.stack
-        )
-
 
 @dataclass
 class Job:
@@ -135,7 +134,7 @@ class Job:
         trained: dict[str, Trained] = {}
         for m in members:
             if m.result is not None:
-                trained[m.run.key()] = m.ended(m.model.to(self.device), m.result)
+                trained[m.run.key()] = Trained.of(m.result, m.model.to(self.device))
             elif m.saved.step >= m.run.steps:  # killed between the last checkpoint and the end
                 trained[m.run.key()] = m.end(self.data, m.model.to(self.device), m.saved.step, m.saved.stack)
         left = [m for m in members if m.run.key() not in trained]

@@ -27,8 +27,8 @@ from disentangle.outcome import Outcome
 from disentangle.ranking import Ranking, ranked
 from disentangle.rows import Row, extended, make_row, write_row
 from disentangle.run import Run
-from disentangle.score import Score, metric_id, score
-from disentangle.study import Task
+from disentangle.score import Score, score
+from disentangle.study import Task, named
 from disentangle.train import groups, train
 from disentangle.weak import weak_reconstruction
 from disentangle.work import ERROR, Work, alone, report
@@ -99,7 +99,7 @@ def _claimed(place: Path, locks: contextlib.ExitStack) -> bool:
 def perform(work: Work, task: Task, device: str, progress: bool = False) -> Outcome:
     """Do one task unless another process holds it; a mistake or failure is told, not raised."""
     place, began, key = work.place(task), time.perf_counter(), task.key()
-    name = f"{task.label()} on {task.dataset}, seed {task.seed}"
+    name = named(task)
     try:
         place.mkdir(parents=True, exist_ok=True)
         with alone(place):
@@ -182,11 +182,7 @@ def _trained(work: Work, run: Run, data: FactorData, device: str, progress: bool
     result = read_result(place)
     if result is None:
         raise OSError(f"{place}: the result is gone as soon as it was written")
-    if result.data_checksum != data.checksum:
-        raise InputError(
-            f"{place}: the model was trained on {run.dataset} with the checksum "
-            f"{result.data_checksum!r}, here it is {data.checksum!r}; move the folder away to train anew"
-        )
+    result.check(data, place)
     return trained, result
 
 
@@ -196,13 +192,13 @@ def _scores(
     """The scores that are missing and can be had, and a message for each metric that could not."""
     study = work.study
     scores, problems = list[Score](), list[str]()
-    for spec, named in zip(study.metric_specs(), work.metric_ids, strict=True):
-        if named in have:
+    for spec, wanted in zip(study.metric_specs(), work.metric_ids, strict=True):
+        if wanted in have:
             continue
         try:
             scores += score(codes, factors, [spec], seed=task.seed, rows=study.rows, repeats=study.repeats)
         except InputError as error:
-            problems.append(f"{metric_id(spec, study.rows, repeats=study.repeats)}: {error}")
+            problems.append(f"{wanted}: {error}")
     return scores, problems
 
 

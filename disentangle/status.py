@@ -11,7 +11,7 @@ from disentangle.checkpoint import last_line
 from disentangle.finished import is_finished
 from disentangle.rows import Row
 from disentangle.run import Run
-from disentangle.study import Study, Task, plan, resolve_sources
+from disentangle.study import Study, Task, named, plan, resolve_sources
 from disentangle.work import ERROR, Work
 
 SHOWN = 20  # lines of what runs and of what failed
@@ -138,8 +138,7 @@ def describe(found: Status, times: bool = True) -> str:
     if found.failed:
         lines.append("failed when last tried (the same study command tries again):")
         lines += _some(
-            f"{task.label()} on {task.dataset}, seed {task.seed}: {reason} ({work.place(task) / ERROR})"
-            for task, reason in found.failed
+            f"{named(task)}: {reason} ({work.place(task) / ERROR})" for task, reason in found.failed
         )
     return "\n".join([*lines, *(_time_left(found) if times else [])])
 
@@ -158,7 +157,7 @@ def _settings(found: Status) -> list[str]:
 
 def _where(work: Work, task: Task) -> str:
     """Where a running task is."""
-    name = f"{task.label()} on {task.dataset}, seed {task.seed}"
+    name = named(task)
     if not isinstance(task, Run):
         return name
     at = progress(work, task)

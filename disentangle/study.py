@@ -102,6 +102,15 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return any(rule.criterion == "udr" for rule in self.rules())
 
 
+def named(task: Task) -> str:
+    """A task for people: what, on which data set, with which seed.
+
+    >>> named(Run(method="beta_vae", dataset="toy", hyper={"beta": 4}, seed=2))
+    'beta_vae beta=4 on toy, seed 2'
+    """
+    return f"{task.label()} on {task.dataset}, seed {task.seed}"
+
+
 def read_study(path: str | Path) -> Study:
     """Read and check a study file; a folder stands for the ``study.toml`` in it.
 

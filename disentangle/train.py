@@ -211,12 +211,5 @@ def load_trained(folder: str | Path, device: str = "auto") -> tuple[Trained, Fac
     folder = Path(folder)
     result, model = load_result(folder)
     data = load(result.run).to(choose_device(device))
-    if data.checksum != result.data_checksum:
-        raise InputError(
-            f"{folder}: the run was trained on {result.run.dataset} with the checksum "
-            f"{result.data_checksum!r}, here it is {data.checksum!r}"
-        )
-    model = model.to(data.device)
-    values = result.numbers()
-    trained = Trained(result.run, model, "done", result.step, values, result.seconds, result.stack)
-    return trained, data
+    result.check(data, folder)
+    return Trained.of(result, model.to(data.device)), data

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from disentangle.engines import local
 from disentangle.outcome import Outcome
-from disentangle.study import Task
+from disentangle.study import Task, named
 from disentangle.train import choose_device
 from disentangle.work import Work, chunks
 
@@ -53,8 +53,7 @@ def outcomes_of(
             yield outcome
         elif work.is_done(task):  # what it told, or what it did before it died
             status = (work.row(task) or {}).get("status", "done")
-            name = f"{task.label()} on {task.dataset}, seed {task.seed}"
-            yield outcome or Outcome(task.key(), status, name)
+            yield outcome or Outcome(task.key(), status, named(task))
         else:
             # A job of an earlier driver may have done what the study asked for then.
             yield local.died(work, task, reason if found is None else "its row lacks what the study asks for")

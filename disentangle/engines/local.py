@@ -18,7 +18,7 @@ from disentangle.find import Engine
 from disentangle.outcome import Outcome
 from disentangle.perform import CLAIM, perform, say_problems, train_together
 from disentangle.stopping import check_stopped
-from disentangle.study import Task
+from disentangle.study import Task, named
 from disentangle.work import Work, chunks, report, stacks
 
 POLL = 1.0  # seconds between looks at what the runs in progress have logged
@@ -215,9 +215,8 @@ def _cause(error: BaseException) -> str:
 
 def died(work: Work, task: Task, reason: str) -> Outcome:
     """The outcome of a task that somebody else's process could not tell of, kept for people too."""
-    name = f"{task.label()} on {task.dataset}, seed {task.seed}"
     report(work, task, reason)
-    return Outcome(task.key(), "failed", f"{name}: {reason}", again=True)
+    return Outcome(task.key(), "failed", f"{named(task)}: {reason}", again=True)
 
 
 ENGINE = Engine(
