@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from disentangle import find
-from disentangle.data import draw_factors
 from disentangle.draws import Stream
-from disentangle.pairs import assemble, draw
+from disentangle.pairs import Pairs, assemble, draw
 from disentangle.run import Run
+from disentangle.sampling import Sampler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from disentangle.data import FactorData
+
+Span = dict[str, "NDArray[Any]"]
 
 
 class Batches:
@@ -23,41 +27,82 @@ class Batches:
 
     Args:
         run: the run.
-        sizes: the data set's factor sizes.
+        data: the images, with the run's split.
+        sampler: of these images, if there is one already.
 
-    >>> batches = Batches(Run(method="vae", dataset="toy", batch=4), (3, 8, 8))
-    >>> index, noise = batches.span(10, 12)
-    >>> index.shape, noise.shape
-    ((2, 1, 4), (2, 1, 4, 10))
+    >>> from disentangle.find import get
+    >>> batches = Batches(Run(method="vae", dataset="toy", batch=4), get("dataset", "toy").load())
+    >>> {name: drawn.shape for name, drawn in batches.span(10, 12).items()}
+    {'index': (2, 1, 4), 'noise': (2, 1, 4, 10)}
     """
 
-    def __init__(self, run: Run, sizes: Sequence[int]) -> None:
-        self.run, self.sizes = run, tuple(sizes)
-        self.settings = run.settings()
-        self.halves = 2 if find.get("method", run.method).pairs else 1
+    def __init__(self, run: Run, data: FactorData, sampler: Sampler | None = None) -> None:
+        self.run, self.data, self.sizes = run, data, data.sizes
+        self.settings, self.method = run.settings(), find.get("method", run.method)
+        self.halves = 2 if self.method.pairs else 1
+        self._sampler = sampler or Sampler(data)
         self._stream = Stream(run.seed)
         self._strides = np.array([math.prod(self.sizes[i + 1 :]) for i in range(len(self.sizes))])
 
-    def factors(self, start: int, stop: int) -> NDArray[np.int64]:
-        """The factors of the images of steps ``start..stop-1``: ``(steps, 1 or 2, batch, F)``."""
-        run, steps = self.run, range(start, stop)
-        generators = (self._stream.at("batch", step) for step in steps)
-        shape = (len(steps), run.batch, len(self.sizes))
-        if self.halves == 1:
-            drawn = [draw_factors(self.sizes, run.batch, rng) for rng in generators]
-            return np.stack(drawn)[:, None] if drawn else np.empty((0, 1, *shape[1:]), np.int64)
-        k, rule = self.settings.k, self.settings.pairs
-        several = [draw(self.sizes, run.batch, k, rule, rng) for rng in generators]
-        if not several:
-            return np.empty((0, 2, *shape[1:]), np.int64)
-        first, counts, keys, other = (np.concatenate(part) for part in zip(*several, strict=True))
-        pairs = assemble(self.sizes, (first, counts, keys, other), rule)
-        return np.stack([pairs.first.reshape(shape), pairs.second.reshape(shape)], axis=1)
+    def span(self, start: int, stop: int) -> Span:
+        """What steps ``start..stop-1`` draw, each array with the axes ``(steps, 1 or 2, batch, ...)``.
 
-    def span(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The indices ``(steps, 1 or 2, batch)`` and the noise ``(steps, 1 or 2, batch, latents)``."""
-        index = self.factors(start, stop) @ self._strides
-        noise = np.empty((stop - start, self.halves, self.run.batch, self.run.latents), np.float32)
-        for place, step in zip(noise, range(start, stop), strict=True):
-            self._stream.at("noise", step).standard_normal(out=place, dtype=np.float32)
-        return index, noise
+        ``index`` of the images, ``noise (..., latents)``; where the images have a random part, ``keys``;
+        and where the method needs them, ``label`` and ``shuffle (..., latents)``, once for both images.
+        """
+        steps = range(start, stop)
+        index, label = self._shown(steps)
+        shape = (len(steps), self.halves, self.run.batch)
+        found: Span = {"index": index, "noise": np.empty((*shape, self.run.latents), np.float32)}
+        for place, rng in zip(found["noise"], self._each("noise", steps), strict=True):
+            rng.standard_normal(out=place, dtype=np.float32)
+        if self.data.random:
+            keys = [
+                rng.integers(0, 2**63 - 1, shape[1:], endpoint=True) for rng in self._each("images", steps)
+            ]
+            found["keys"] = np.array(keys, np.int64).reshape(shape)
+        if "label" in self.method.needs and label is not None:
+            found["label"] = label
+        if "shuffle" in self.method.needs:
+            width = (self.run.batch, self.run.latents)
+            orders = [rng.random(width).argsort(axis=0) for rng in self._each("shuffle", steps)]
+            found["shuffle"] = np.array(orders, np.int64).reshape(len(steps), 1, *width)
+        return found
+
+    def _each(self, purpose: str, steps: range) -> Iterator[np.random.Generator]:
+        return (self._stream.at(purpose, step) for step in steps)
+
+    def _shown(self, steps: range) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """The images' indices and, of pairs, the last changed factor ``(steps, 1, batch)``."""
+        shape = (len(steps), self.halves, self.run.batch)
+        if self.halves == 2:
+            return self._pairs(steps) if len(steps) else (np.empty(shape, np.int64), None)
+        n, sampler = self.run.batch, self._sampler
+        if sampler.plain:  # factor by factor, as it was before there were other grids
+            limits = np.asarray(self.sizes)
+            drawn = [
+                rng.integers(0, limits, (n, len(limits))) @ self._strides
+                for rng in self._each("batch", steps)
+            ]
+        else:
+            drawn = [sampler.images(n, rng) for rng in self._each("batch", steps)]
+        return np.array(drawn, np.int64).reshape(shape), None
+
+    def _pairs(self, steps: range) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        n, k, rule = self.run.batch, self.settings.k, self.settings.pairs
+        if self._sampler.plain:  # assembled for all steps at once
+            several = [draw(self.sizes, n, k, rule, rng) for rng in self._each("batch", steps)]
+            first, counts, keys, other = (np.concatenate(part) for part in zip(*several, strict=True))
+            pairs = assemble(self.sizes, (first, counts, keys, other), rule)
+            index = np.stack([pairs.first @ self._strides, pairs.second @ self._strides])
+            index, label = index.reshape(2, len(steps), n).swapaxes(0, 1), pairs.label
+        else:
+            found = [
+                self._one(self._sampler.pairs(n, k, rule, rng), rng) for rng in self._each("batch", steps)
+            ]
+            index, label = (np.stack(part) for part in zip(*found, strict=True))
+        return index, label.reshape(len(steps), 1, n)
+
+    def _one(self, pairs: Pairs, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Images of a step's pairs, any of those that there are of each."""
+        return self._sampler.any_image(np.stack([pairs.first, pairs.second]), rng), pairs.label

@@ -17,13 +17,20 @@ def check(run: Run, data: FactorData) -> None:
     """Refuse a run that these data cannot train.
 
     Raises:
-        InputError: the papers' networks do not take these images, or the settings do not fit the data.
+        InputError: the papers' networks do not take these images, or the settings or the split do not fit
+            the data.
     """
     method, settings, side = find.get("method", run.method), run.settings(), data.image_shape[1:]
     if side != (nets.SIDE, nets.SIDE):
         raise InputError(f"{data.name}: images must be {nets.SIDE}x{nets.SIDE}, got {side[0]}x{side[1]}")
     if method.pairs:
         check_k(data.sizes, settings.k, settings.pairs)
+    if "label" in method.needs and len(data.sizes) > run.latents:
+        raise InputError(
+            f"{run.method} keeps the latent with the changed factor's number, and {data.name} has "
+            f"{len(data.sizes)} factors: expected at least so many latents, got {run.latents}"
+        )
+    data.with_split(run.split)
 
 
 def build_model(run: Run, data: FactorData) -> nn.Module:

@@ -1,4 +1,4 @@
-"""A data set as a full factor grid: images are a function of indices, factors are index arithmetic."""
+"""A data set as a grid of factors: images are a function of indices, factors are index arithmetic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from disentangle.errors import InputError
-from disentangle.pairs import Pairs, Rule, sample_pairs
+from disentangle.pairs import Pairs, Rule
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,7 +26,10 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class FactorData:
-    """All images of a factor grid, in row-major order (the last factor changes fastest).
+    """The images of a factor grid, in row-major order (the last factor changes fastest).
+
+    Usually every cell of the grid, that is every combination of factor values, has one image. With
+    `cells` a cell may have several images, or none.
 
     Attributes:
         name: the data set's name.
@@ -37,6 +40,10 @@ class FactorData:
         checksum: of the official file or of the drawn content.
         note: what a reader of a table should know of the source.
         device: where the images lie.
+        cells: the number of each image's cell in row-major order ``(N,)``, sorted; None where image i
+            is that of cell i.
+        split: which images training shows, and how often, where not all alike; see `disentangle.splits`.
+            Scores are of all images.
 
     Raises:
         InputError: names, values and images do not fit together.
@@ -58,6 +65,8 @@ class FactorData:
     checksum: str
     note: str = ""
     device: torch.device = CPU
+    cells: NDArray[np.int64] | None = None
+    split: str = ""
 
     def __post_init__(self) -> None:
         if len(self.factor_names) != len(self.factor_values) or not self.factor_names:
@@ -65,20 +74,37 @@ class FactorData:
                 f"{self.name}: {len(self.factor_names)} factor names for "
                 f"{len(self.factor_values)} lists of values"
             )
-        if math.prod(self.sizes) != len(self.store):
+        if self.cells is not None:
+            self._check_cells(self.cells)
+        elif self.grid != len(self.store):
             raise InputError(
-                f"{self.name}: a grid of sizes {self.sizes} has {math.prod(self.sizes)} images, "
-                f"got {len(self.store)}"
+                f"{self.name}: a grid of sizes {self.sizes} has {self.grid} images, got {len(self.store)}"
             )
+
+    def _check_cells(self, cells: NDArray[np.int64]) -> None:
+        if cells.shape != (len(self.store),):
+            raise InputError(f"{self.name}: {len(self.store)} images need so many cells, got {cells.shape}")
+        if len(cells) and (cells[0] < 0 or cells[-1] >= self.grid or (np.diff(cells) < 0).any()):
+            raise InputError(f"{self.name}: cells must rise and be in 0..{self.grid - 1}")
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """The number of values of each factor."""
         return tuple(len(values) for values in self.factor_values)
 
+    @cached_property
+    def grid(self) -> int:
+        """The number of cells, that is of combinations of factor values."""
+        return math.prod(self.sizes)
+
     def __len__(self) -> int:
         """The number of images."""
         return len(self.store)
+
+    @property
+    def random(self) -> bool:
+        """Whether an image has a random part, drawn anew whenever training shows it."""
+        return bool(getattr(self.store, "random", False))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -86,10 +112,10 @@ class FactorData:
         return self.store.shape
 
     def index(self, factors: ArrayLike) -> NDArray[np.int64]:
-        """The index of each row of factors ``(..., F)``, shape ``(...)``.
+        """The index of each row of factors ``(..., F)``, shape ``(...)``; of several images the first.
 
         Raises:
-            InputError: a factor is out of its range, or there are not F of them.
+            InputError: a factor is out of its range, there are not F of them, or no image has them.
         """
         rows = np.asarray(factors)
         if rows.ndim < 1 or rows.shape[-1] != len(self.sizes) or not np.issubdtype(rows.dtype, np.integer):
@@ -104,37 +130,66 @@ class FactorData:
                 f"{self.name}: factor {self.factor_names[column]!r} must be in 0..{self.sizes[column] - 1}, "
                 f"got {rows[bad][0]}"
             )
-        return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(rows, -1, 0)), self.sizes), dtype=np.int64)
+        cell = np.asarray(np.ravel_multi_index(tuple(np.moveaxis(rows, -1, 0)), self.sizes), dtype=np.int64)
+        if self.cells is None:
+            return cell
+        first = np.minimum(np.searchsorted(self.cells, cell), len(self.cells) - 1)
+        missing = self.cells[first] != cell
+        if missing.any():
+            raise InputError(f"{self.name} has no image of the factors {rows[missing][0].tolist()}")
+        return np.asarray(first, dtype=np.int64)
 
     def factors(self, index: ArrayLike) -> NDArray[np.int64]:
         """The factors ``(..., F)`` of each index ``(...)``; the inverse of `index`."""
         flat = self._checked(np.asarray(index))
+        if self.cells is not None:
+            flat = self.cells[flat]
         return np.stack(np.unravel_index(flat, self.sizes), axis=-1).astype(np.int64)
 
     def all_factors(self) -> NDArray[np.int64]:
-        """The factors of the whole grid ``(N, F)``, in order."""
+        """The factors of all images ``(N, F)``, in order."""
         return self.factors(np.arange(len(self)))
 
-    def images(self, index: ArrayLike | Tensor) -> Tensor:
+    def images(self, index: ArrayLike | Tensor, keys: Tensor | None = None) -> Tensor:
         """Images ``(B, C, H, W)``, float32 in [0, 1], on the data's device.
 
         Args:
             index: indices ``(B,)``; a tensor that lies on the device is used as it is, unchecked,
                 so that a GPU step needs no synchronisation.
+            keys: where the images have a random part, what it is made from: a random number of
+                ``0..2**63-1`` per image, int64 ``(B,)`` on the device. Without it the random part of
+                image i is always the same, that of scores and pictures.
 
         Raises:
             InputError: an index is out of range.
         """
-        if isinstance(index, Tensor):
+        if not isinstance(index, Tensor):
+            checked = torch.from_numpy(np.atleast_1d(self._checked(np.asarray(index))))
+            index = checked.to(self.device)
+        if keys is None or not self.random:
             return self.store.gather(index)
-        checked = torch.from_numpy(np.atleast_1d(self._checked(np.asarray(index))))
-        return self.store.gather(checked.to(self.device))
+        return self.store.gather(index, keys)
 
     def pairs(
         self, n: int, k: int | str = 1, rule: Rule = "paper", rng: np.random.Generator | int = 0
     ) -> Pairs:
-        """Weakly supervised pairs; see `disentangle.pairs.sample_pairs`."""
-        return sample_pairs(self.sizes, n, k, rule, rng)
+        """Weakly supervised pairs as training shows them; see `disentangle.sampling.Sampler.pairs`."""
+        from disentangle.sampling import Sampler
+
+        return Sampler(self).pairs(n, k, rule, np.random.default_rng(rng))
+
+    def with_split(self, split: str) -> FactorData:
+        """The same data, of which training shows what `disentangle.splits` says; ``""`` is all alike.
+
+        Raises:
+            InputError: the text is no split of these factors.
+        """
+        from disentangle.splits import parse
+
+        if split == self.split:
+            return self
+        canonical = str(parse(split, self))
+        return replace(self, split=canonical)
 
     def to(self, device: str | torch.device) -> FactorData:
         """The same data with its images resident on ``device``.

@@ -10,6 +10,7 @@ import numpy as np
 
 # Each purpose has a counter range of its own; a number, once used, keeps its meaning.
 PURPOSES = {"init": 1, "batch": 2, "noise": 3, "score": 4, "calibration": 5, "pictures": 6}
+PURPOSES |= {"images": 7, "shuffle": 8, "split": 9}
 
 
 def generator(seed: int, purpose: str, step: int = 0, part: int = 0) -> np.random.Generator:

@@ -56,7 +56,7 @@ class Kind:
     @property
     def each(self) -> float:
         """Seconds of one run."""
-        return self.runs[0].steps * self.step + self.encode + self.score
+        return self.runs[0].updates() * self.step + self.encode + self.score
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Estimate:
             found["models"] += 4 * kind.parameters * n
             found["codes"] += 0 if lean else 4 * run.latents * self.codes[run.dataset] * n
             found["rows and pictures"] += n * (ROW_BYTES + PICTURE_BYTES * self.channels[run.dataset])
-            found["logs"] += n * LINE_BYTES * (run.steps // SPAN + 1)
+            found["logs"] += n * LINE_BYTES * (run.updates() // SPAN + 1)
             training = min(n, at_once * kind.stack) * 3 * 4 * kind.parameters
             found["checkpoints in use"] = max(found["checkpoints in use"], training)
         return found
@@ -201,7 +201,7 @@ def describe(made: Estimate, workers: int, lean: bool = False) -> str:
         name = run.method if len({r.setting() for r in kind.runs}) > 1 else run.label()
         lines.append(
             f"  {name} on {run.dataset}: {len(kind.runs):,} runs{together}, each {duration(kind.each)}: "
-            f"{run.steps:,} steps of {1000 * kind.step:.1f} ms, encoding {duration(kind.encode)}, "
+            f"{run.updates():,} steps of {1000 * kind.step:.1f} ms, encoding {duration(kind.encode)}, "
             f"metrics {duration(kind.score)}"
         )
     gpus = len(devices(str(made.device)))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from disentangle.data import FactorData
     from disentangle.losses import LossResult
+    from disentangle.run import Run
 
 Kind = Literal["method", "dataset", "metric", "engine"]
 PACKAGES: dict[str, str] = {
@@ -54,6 +55,16 @@ class Method:
         pairs: whether a batch is weakly supervised pairs.
         posterior: ``(model, images) -> (mu, log_var)``, each (B, latents); None where the method has
             no Gaussian posterior.
+        needs: what else `loss` takes, as keywords: ``"step"``, the updates done before this one, a float
+            tensor of no axes; ``"label"``, int64 (B,), the last changed factor of each pair;
+            ``"shuffle"``, int64 (B, latents), for each latent an order of the batch.
+        adam: options of Adam for parameters whose names begin so, such as
+            ``{"discriminator.": {"betas": (0.5, 0.9)}}``.
+        decay: the float setting, if there is one, that is the decoupled decay of the weights: before each
+            update a parameter is multiplied by 1 - lr * decay.
+        updates: ``(steps, settings) -> updates``, where they are not the same number.
+        fit: ``(model, data, run)``, called when training has ended; sets parameters that training leaves
+            alone from all images, from the run's seed alone.
     """
 
     title: str
@@ -65,6 +76,11 @@ class Method:
     decode: Callable[[Any, Tensor], Tensor]
     pairs: bool = False
     posterior: Callable[[Any, Tensor], tuple[Tensor, Tensor]] | None = None
+    needs: tuple[Literal["step", "label", "shuffle"], ...] = ()
+    adam: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    decay: str = ""
+    updates: Callable[[int, Any], int] | None = None
+    fit: Callable[[Any, FactorData, Run], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -232,4 +232,4 @@ def _how_far(folder: Path) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return f"{RUN} is not a run: {error}"
     step = int((last_line(folder) or {"step": 0})["step"])
-    return f"the run stopped at step {step} of {run.steps}; train it again to finish it"
+    return f"the run stopped at step {step} of {run.updates()}; train it again to finish it"

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from disentangle import find
 from disentangle.build import build_model
 from disentangle.checkpoint import Damaged, Saved, log, restore, rewind_log, save
 from disentangle.data import FactorData
@@ -93,6 +94,9 @@ class _Member:
     def end(self, data: FactorData, model: nn.Module, step: int, stack: int) -> Trained:
         """The run as it ended, published in its folder."""
         diverged = self.diverged is not None
+        fit = find.get("method", self.run.method).fit
+        if fit is not None and not diverged:
+            fit(model.eval(), data, self.run)
         trained = Trained(
             self.run,
             model.eval(),
@@ -135,7 +139,7 @@ class Job:
         for m in members:
             if m.result is not None:
                 trained[m.run.key()] = Trained.of(m.result, m.model.to(self.device))
-            elif m.saved.step >= m.run.steps:  # killed between the last checkpoint and the end
+            elif m.saved.step >= m.run.updates():  # killed between the last checkpoint and the end
                 trained[m.run.key()] = m.end(self.data, m.model.to(self.device), m.saved.step, m.saved.stack)
         left = [m for m in members if m.run.key() not in trained]
         for step in sorted({member.saved.step for member in left}):
@@ -179,7 +183,7 @@ class Job:
             moments=[m.saved.optimiser for m in members] if start else None,
             step=start,
         )
-        began, steps = time.perf_counter(), members[0].run.steps
+        began, steps = time.perf_counter(), members[0].run.updates()
         with contextlib.ExitStack() as opened:
             bar = opened.enter_context(self._bar(members, start))
             for m in members:
@@ -217,7 +221,7 @@ class Job:
         run, several = members[0].run, len(members) > 1
         name = f"{run.method} x {len(members)}" if several else f"{run.method} seed {run.seed}"
         return tqdm(
-            total=run.steps, initial=start, desc=name,
+            total=run.updates(), initial=start, desc=name,
             disable=None if self.progress else True, unit="step", mininterval=0.5,
         )  # fmt: skip
 

@@ -59,12 +59,20 @@ def initialise(model: nn.Module, rng: np.random.Generator) -> None:
     """Set weights to Glorot-uniform and biases to zero, as the reference, from ``rng`` alone.
 
     The draws are NumPy's, in the order of ``named_parameters``, so that a seed gives the same
-    weights on every device. Lazy layers must be materialised before.
+    weights on every device. Lazy layers must be materialised before. A module with a method
+    ``initialise()`` sets its own parameters by it instead.
 
     Raises:
         InputError: a parameter is neither a weight (2 or more axes) nor a bias (1 axis).
     """
+    own = set[str]()
+    for prefix, module in model.named_modules():
+        if callable(ready := getattr(module, "initialise", None)):
+            ready()
+            own |= {f"{prefix}.{name}".strip(".") for name, _ in module.named_parameters(recurse=False)}
     for name, parameter in model.named_parameters():
+        if name in own:
+            continue
         if parameter.dim() >= 2:
             fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(parameter)
             bound = (6 / (fan_in + fan_out)) ** 0.5

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Rule = Literal["paper", "dlib"]
+RULES: tuple[str, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def sample_pairs(
     >>> set(pairs.changed.sum(1).tolist())
     {2}
     """
-    if rule not in get_args(Rule):
-        raise unknown("pair rule", str(rule), get_args(Rule))
+    if rule not in RULES:
+        raise unknown("pair rule", str(rule), RULES)
     check_k(sizes, k, rule)
     return assemble(sizes, draw(sizes, n, k, rule, np.random.default_rng(rng)), rule)
 
@@ -85,7 +86,7 @@ def draw(sizes: Sequence[int], n: int, k: int | str, rule: Rule, rng: np.random.
     """
     limits = np.asarray(sizes)
     first = rng.integers(0, limits, (n, len(limits)))
-    counts = _counts(len(limits), n, k, rule, rng)
+    counts = counts_of(len(limits), n, k, rule, rng)
     keys = rng.random((n, len(limits)))
     if rule == "paper":  # a step of 1..size-1 around the circle of values never ends where it began
         other = rng.integers(1, np.maximum(limits, 2), first.shape)
@@ -97,13 +98,20 @@ def draw(sizes: Sequence[int], n: int, k: int | str, rule: Rule, rng: np.random.
 def assemble(sizes: Sequence[int], drawn: Drawn, rule: Rule) -> Pairs:
     """The pairs that `draw` drew."""
     limits, (first, counts, keys, other) = np.asarray(sizes), drawn
-    # A random order of the factors per pair; under "paper" those with a single value come last.
-    order = (keys + (limits == 1 if rule == "paper" else 0)).argsort(axis=1)
-    redrawn = order.argsort(axis=1) < counts[:, None]
+    order, redrawn = chosen(sizes, keys, counts, rule)
     if rule == "paper":
         other = (first + other) % limits
     label = np.take_along_axis(order, counts[:, None] - 1, axis=1)[:, 0]
     return Pairs(first, np.where(redrawn, other, first), redrawn, label)
+
+
+def chosen(
+    sizes: Sequence[int], keys: NDArray[np.float64], counts: NDArray[np.int64], rule: Rule
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """A random order of the factors of each pair ``(n, F)``, and which change: the first so many of it."""
+    # Under "paper" a factor with a single value cannot change and comes last.
+    order = (keys + (np.asarray(sizes) == 1 if rule == "paper" else 0)).argsort(axis=1)
+    return order, order.argsort(axis=1) < counts[:, None]
 
 
 def check_k(sizes: Sequence[int], k: int | str, rule: Rule = "paper") -> None:
@@ -116,7 +124,7 @@ def check_k(sizes: Sequence[int], k: int | str, rule: Rule = "paper") -> None:
         raise InputError(f"k must be 'rnd' or an integer in 1..{free} for sizes {tuple(sizes)}, got {k!r}")
 
 
-def _counts(factors: int, n: int, k: int | str, rule: Rule, rng: np.random.Generator) -> NDArray[np.int64]:
+def counts_of(factors: int, n: int, k: int | str, rule: Rule, rng: np.random.Generator) -> NDArray[np.int64]:
     """How many factors are redrawn in each pair."""
     most = rng.integers(1, factors, n) if k == "rnd" else np.full(n, int(k))
     return np.where(rng.random(n) < 0.5, 1, most) if rule == "dlib" else most

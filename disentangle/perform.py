@@ -205,9 +205,9 @@ def _scores(
 def _log_scores(work: Work, task: Task, scores: list[Score]) -> None:
     """Show the scores where the losses went."""
     if isinstance(task, Run) and work.loggers:
-        with open_loggers(work.loggers, task, work.place(task), task.steps) as loggers:
+        with open_loggers(work.loggers, task, work.place(task), task.updates()) as loggers:
             for logger in loggers:
-                logger.log(task.steps + 1, {f"score/{s.name}": s.value for s in scores})
+                logger.log(task.updates() + 1, {f"score/{s.name}": s.value for s in scores})
 
 
 def _pictures(run: Run, model: Any, data: FactorData, folder: Path) -> list[str]:

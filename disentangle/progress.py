@@ -52,10 +52,9 @@ def state(run: Run, folder: Path) -> str:
     name, last = f"{run.label()} s{run.seed}", last_line(folder)
     if last is None:
         return f"{name} starts"
-    if last["step"] >= run.steps:
+    if last["step"] >= run.updates():
         return f"{name} is scored"
     seconds = last["seconds"] * last.get("stack", 1)  # of the whole stack
-    minutes = (run.steps - last["step"]) * seconds / last["step"] / 60
-    return (
-        f"{name} {last['step']}/{run.steps} elbo {last.get('elbo', -last['objective']):.0f} {minutes:.0f} min"
-    )
+    minutes = (run.updates() - last["step"]) * seconds / last["step"] / 60
+    elbo = last.get("elbo", -last["objective"])
+    return f"{name} {last['step']}/{run.updates()} elbo {elbo:.0f} {minutes:.0f} min"

@@ -20,6 +20,7 @@ from disentangle.graph import StepGraph
 from disentangle.memory import keep_freed_memory
 from disentangle.precision import check_precision, computing_in
 from disentangle.run import Run
+from disentangle.sampling import Sampler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def alike(run: Run) -> tuple[Any, ...]:
     """What the runs of a stack share: all but the seed, the settings of drawing and float hyperparameters."""
     own = DRAWING if find.get("method", run.method).pairs else ()
     hyper = {k: v for k, v in run.complete().hyper.items() if k not in own and not isinstance(v, float)}
-    fields = (run.method, run.dataset, run.source, run.steps, run.batch, run.lr, run.latents, run.precision)
+    fields = tuple(v for k, v in msgspec.structs.asdict(run).items() if k not in ("hyper", "seed"))
     return (*fields, tuple(sorted(hyper.items())))
 
 
@@ -52,14 +53,16 @@ class _Loss(nn.Module):
         self.model = model
         self.method, self.settings = find.get("method", run.method), run.settings()
 
-    def forward(self, images: Tensor, noise: Tensor, floats: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, noise: Tensor, floats: dict[str, Tensor], extra: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         """The objective and its diagnostics of images and noise ``(1 or 2, B, ...)``."""
         settings = msgspec.structs.replace(self.settings, **floats)
         pictures: Any = tuple(images)
         draws: Any = tuple(noise.unsqueeze(2))
         if not self.method.pairs:
             pictures, draws = pictures[0], draws[0]
-        loss = self.method.loss(self.model, pictures, draws, settings)
+        loss = self.method.loss(self.model, pictures, draws, settings, **extra)
         return {"objective": loss.objective, **loss.diagnostics}
 
 
@@ -110,14 +113,16 @@ class Stack:
         graph: bool | None = None,
         compiled: bool = False,
     ) -> None:
-        self.runs, self.data, self.device, self.step = list(runs), data, device, step
+        self.runs, self.device, self.step = list(runs), device, step
         first = self.runs[0]
+        self.data = data = data.with_split(first.split)
         check_precision(first.precision, device)
         keep_freed_memory()
         self.models = list(models) if models else [build_model(run, data) for run in self.runs]
         if len(self.runs) > 1 and not stackable(self.models[0]):
             raise InputError(f"{first.method}: a model with buffers or shared parameters trains alone")
-        self._batches = [Batches(run, data.sizes) for run in self.runs]
+        sampler = Sampler(data)
+        self._batches = [Batches(run, data, sampler) for run in self.runs]
         self._loss = _Loss(self.models[0].to(device).train(), first)
         self._place()
         if moments is not None:
@@ -126,7 +131,7 @@ class Stack:
         self._compiled: Any = torch.compile(self._values) if compiled else None
         self._graph = StepGraph(device) if (device.type == "cuda" if graph is None else graph) else None
         self._buffers()
-        self._ahead: tuple[int, int, tuple[Tensor, Tensor]] | None = None
+        self._ahead: tuple[int, int, dict[str, Tensor]] | None = None
 
     def _place(self) -> None:
         """Parameters, hyperparameters and the optimiser on the device, stacked if several."""
@@ -148,8 +153,32 @@ class Stack:
                 for name in floats
             }
         self.optimiser = torch.optim.Adam(
-            self.parameters.values(), lr=first.lr, eps=1e-8, fused=True, capturable=self.device.type == "cuda"
+            self._groups(), lr=first.lr, eps=1e-8, fused=True, capturable=self.device.type == "cuda"
         )
+        self._shrink = self._decays()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The parameters with the options of Adam that the method has for some of them."""
+        adam, groups, last = self._loss.method.adam, list[dict[str, Any]](), None
+        for name, parameter in self.parameters.items():
+            own = name.removeprefix("model.")
+            prefix = next((prefix for prefix in adam if own.startswith(prefix)), "")
+            if prefix != last:  # a new group, so that Adam counts the parameters as the model does
+                groups.append({"params": [], **adam.get(prefix, {})})
+                last = prefix
+            groups[-1]["params"].append(parameter)
+        return groups
+
+    def _decays(self) -> list[tuple[Tensor, Tensor | float]]:
+        """The parameters that are multiplied before each update, and by what: 1 - lr * decay."""
+        name, lr = self._loss.method.decay, self.runs[0].lr
+        if not name:
+            return []
+        trained = [p for p in self.parameters.values() if p.requires_grad]
+        if not self._floats:
+            return [(p, 1 - lr * getattr(self._loss.settings, name)) for p in trained]
+        factors = 1 - lr * self._floats[name]
+        return [(p, factors.view(-1, *[1] * (p.dim() - 1))) for p in trained]
 
     def _load_moments(self, members: list[State]) -> None:
         """Adam's state of the members as the stack's; the settings stay this stack's own."""
@@ -178,11 +207,9 @@ class Stack:
 
     def _buffers(self) -> None:
         """What a step reads and writes, at addresses that stay."""
-        run, n, halves = self.runs[0], len(self.runs), self._batches[0].halves
-        shape = (SPAN, halves, n, run.batch)
-        self._index = torch.zeros(shape, dtype=torch.int64, device=self.device)
-        self._noise = torch.zeros(*shape, run.latents, device=self.device)
+        self._drawn: dict[str, Tensor] = {}  # made by the first draws
         self._cursor = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self._at = torch.tensor(float(self.step), device=self.device)  # the step, for methods that need it
         self._names: list[str] = []
         self._found: Tensor | None = None
         self._done = 0
@@ -194,9 +221,11 @@ class Stack:
         """
         while steps > 0:
             count = min(steps, SPAN)
-            index, noise = self._drawn(count)
-            self._index[:count].copy_(index, non_blocking=True)
-            self._noise[:count].copy_(noise, non_blocking=True)
+            for name, drawn in self._next_draws(count).items():
+                if name not in self._drawn:
+                    shape = (SPAN, *drawn.shape[1:])
+                    self._drawn[name] = torch.zeros(shape, dtype=drawn.dtype, device=self.device)
+                self._drawn[name][:count].copy_(drawn, non_blocking=True)
             self._cursor.zero_()
             with computing_in(self.runs[0].precision, self.device):
                 for _ in range(count):
@@ -211,27 +240,35 @@ class Stack:
         if steps > 0:
             self._ahead = (self.step, min(steps, SPAN), self._draw(min(steps, SPAN)))
 
-    def _drawn(self, count: int) -> tuple[Tensor, Tensor]:
+    def _next_draws(self, count: int) -> dict[str, Tensor]:
         ready, self._ahead = self._ahead, None
         if ready is not None and ready[:2] == (self.step, count):
             return ready[2]
         return self._draw(count)
 
-    def _draw(self, count: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, count: int) -> dict[str, Tensor]:
+        """What the members draw in the next steps, each ``(steps, 1 or 2, n, B, ...)``."""
         spans = [batches.span(self.step, self.step + count) for batches in self._batches]
-        index, noise = (torch.from_numpy(np.stack(part, axis=2)) for part in zip(*spans, strict=True))
+        drawn = {
+            name: torch.from_numpy(np.stack([span[name] for span in spans], axis=2)) for name in spans[0]
+        }
         if self.device.type == "cuda":
-            return index.pin_memory(), noise.pin_memory()
-        return index, noise
+            return {name: part.pin_memory() for name, part in drawn.items()}
+        return drawn
 
     def _compute(self) -> None:
-        index = self._index.index_select(0, self._cursor)[0]
-        noise = self._noise.index_select(0, self._cursor)[0]
-        images = self.data.images(index.flatten())
+        own = {name: drawn.index_select(0, self._cursor)[0] for name, drawn in self._drawn.items()}
+        index, noise = own.pop("index"), own.pop("noise")
+        keys = own.pop("keys").flatten() if "keys" in own else None
+        images = self.data.images(index.flatten(), keys)
         images = images.view(*index.shape, *images.shape[1:])
+        extra = {name: drawn[0] for name, drawn in own.items()}
         self.optimiser.zero_grad(set_to_none=True)
-        values = self._values(images, noise) if self._compiled is None else self._compiled(images, noise)
+        values = (self._compiled or self._values)(images, noise, extra)
         values["objective"].sum().backward()
+        with torch.no_grad():
+            for parameter, factor in self._shrink:
+                parameter.mul_(factor)
         self.optimiser.step()
         if self._found is None:
             self._names = list(values)
@@ -240,20 +277,31 @@ class Stack:
         row = torch.stack([value.detach().float().reshape(-1) for value in values.values()])
         self._found.index_copy_(0, self._cursor, row.unsqueeze(0))
         self._cursor += 1
+        self._at += 1
 
-    def _values(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """The objectives and diagnostics of the members, each ``(n,)``, from ``(1 or 2, n, B, ...)``."""
+    def _values(self, images: Tensor, noise: Tensor, extra: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The objectives and diagnostics of the members, each ``(n,)``, from ``(1 or 2, n, B, ...)``.
+
+        ``extra`` has what else the method needs, each ``(n, B, ...)``.
+        """
+        step = {"step": self._at} if "step" in self._loss.method.needs else {}
         if len(self.runs) == 1:
-            found: dict[str, Tensor] = self._loss(images[:, 0], noise[:, 0], {})
+            alone = {name: drawn[0] for name, drawn in extra.items()}
+            found: dict[str, Tensor] = self._loss(images[:, 0], noise[:, 0], {}, {**alone, **step})
             return found
 
         def one(
-            parameters: dict[str, Tensor], images: Tensor, noise: Tensor, floats: dict[str, Tensor]
+            parameters: dict[str, Tensor],
+            images: Tensor,
+            noise: Tensor,
+            floats: dict[str, Tensor],
+            extra: dict[str, Tensor],
         ) -> Any:
-            return torch.func.functional_call(self._loss, parameters, (images, noise, floats))
+            given = (images, noise, floats, {**extra, **step})
+            return torch.func.functional_call(self._loss, parameters, given)
 
-        stacked: dict[str, Tensor] = torch.vmap(one, in_dims=(0, 1, 1, 0))(
-            self.parameters, images, noise, self._floats
+        stacked: dict[str, Tensor] = torch.vmap(one, in_dims=(0, 1, 1, 0, 0))(
+            self.parameters, images, noise, self._floats, extra
         )
         return stacked
 

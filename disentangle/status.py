@@ -109,7 +109,7 @@ def remaining(found: Status) -> float | None:
     for run in left:
         if (known := speeds.get(_kind(run))) is None:
             return None
-        total += max(0, run.steps - where[run.key()].step) * sum(known) / len(known)
+        total += max(0, run.updates() - where[run.key()].step) * sum(known) / len(known)
         total += fmean(scoring.get(_kind(run), [0.0]))
     return total
 
@@ -165,9 +165,9 @@ def _where(work: Work, task: Task) -> str:
         return f"{name}: trained, is scored"
     if not at.step:
         return f"{name}: begins"
-    left = (task.steps - at.step) * at.seconds * at.stack / at.step
+    left = (task.updates() - at.step) * at.seconds * at.stack / at.step
     together = f", one of {at.stack} in a stack" if at.stack > 1 else ""
-    return f"{name}: step {at.step:,} of {task.steps:,}{together}, {duration(left)} of training left"
+    return f"{name}: step {at.step:,} of {task.updates():,}{together}, {duration(left)} of training left"
 
 
 def _some(lines: Iterable[str]) -> list[str]:

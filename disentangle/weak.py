@@ -15,9 +15,9 @@ from disentangle.data import FactorData
 from disentangle.errors import InputError
 from disentangle.memory import keep_freed_memory
 from disentangle.metrics._points import check_count
-from disentangle.pairs import sample_pairs
 from disentangle.precision import computing_in
 from disentangle.run import Run
+from disentangle.sampling import Sampler
 from disentangle.score import Score
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def weak_reconstruction(run: Run, model: nn.Module, data: FactorData, pairs: int
             "expected a method that trains on pairs"
         )
     began, total = time.perf_counter(), 0.0
-    index, noise = _drawn(run, data, pairs)
+    index, noise, label = _drawn(run, data, pairs)
     keep_freed_memory()
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # The arithmetic of encoding, whatever the run was trained in.
@@ -82,22 +82,28 @@ def weak_reconstruction(run: Run, model: nn.Module, data: FactorData, pairs: int
             part = slice(start, start + BATCH)
             x1, x2 = (data.images(i).contiguous(memory_format=torch.channels_last) for i in index[:, part])
             e1, e2 = (torch.from_numpy(e).to(data.device).unsqueeze(1) for e in noise[:, part])
-            told = method.loss(model, (x1, x2), (e1, e2), settings).diagnostics
+            own = {"label": torch.from_numpy(label[part]).to(data.device)} if "label" in method.needs else {}
+            told = method.loss(model, (x1, x2), (e1, e2), settings, **own).diagnostics
             total -= len(x1) * sum(_terms(told, run.method)) / 2
     name = ID if pairs == PAIRS else f"{ID}[pairs={pairs}]"
     return Score(NAME, name, total / pairs, f"{pairs} pairs", time.perf_counter() - began)
 
 
-def _drawn(run: Run, data: FactorData, pairs: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The images' indices ``(2, pairs)`` and their noise ``(2, pairs, latents)``, whatever the run's seed."""
+def _drawn(
+    run: Run, data: FactorData, pairs: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """The images' indices ``(2, pairs)``, their noise ``(2, pairs, latents)`` and the pairs' labels.
+
+    None depends on the run's seed.
+    """
     settings, part = run.settings(), zlib.crc32(NAME.encode())
-    drawn = sample_pairs(
-        data.sizes, pairs, settings.k, settings.pairs, draws.generator(0, "score", part=part)
-    )
+    sampler, rng = Sampler(data.with_split(run.split)), draws.generator(0, "score", part=part)
+    drawn = sampler.pairs(pairs, settings.k, settings.pairs, rng)
+    index = sampler.any_image(np.stack([drawn.first, drawn.second]), rng)
     # A counter of its own: how much the pairs draw depends on k, and the noise must not.
     rng = draws.generator(0, "score", step=1, part=part)
     noise = rng.standard_normal((pairs, 2, run.latents), dtype=np.float32)
-    return data.index([drawn.first, drawn.second]), noise.transpose(1, 0, 2)
+    return index, noise.transpose(1, 0, 2), drawn.label
 
 
 def _terms(told: dict[str, torch.Tensor], method: str) -> list[float]:

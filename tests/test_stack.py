@@ -125,13 +125,14 @@ def test_a_run_in_a_stack_is_the_run_alone(method, form, double):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_its_losses_are_the_same_in_float32_too(method):
-    runs = several(method)
+    # Two networks that train against each other amplify rounding.
+    runs, rtol = several(method), 1e-4 if find.get("method", method).adam else 1e-5
     stack = Stack(runs, DATA, CPU)
     stack.advance(8)
     for i, one in enumerate(runs):
         alone = Stack([one], DATA, CPU)
         alone.advance(8)
-        assert np.allclose(stack.read()["objective"][:, i], alone.read()["objective"][:, 0], rtol=1e-5)
+        assert np.allclose(stack.read()["objective"][:, i], alone.read()["objective"][:, 0], rtol=rtol)
 
 
 def test_members_differ_by_their_seeds_and_hyperparameters():
@@ -339,7 +340,7 @@ def test_stacks_fill_the_memory_evenly():
 @pytest.mark.parametrize("hyper", [{"k": 1}, {"k": 2, "pairs": "dlib"}, {"k": "rnd"}])
 def test_draws_made_ahead_are_those_of_the_step(hyper):
     one = run("ada_gvae", hyper=hyper, seed=5)
-    index, noise = Batches(one, DATA.sizes).span(7, 10)
+    index, noise = Batches(one, DATA).span(7, 10).values()
     for t in range(7, 10):
         s = one.settings()
         pairs = sample_pairs(DATA.sizes, 4, s.k, s.pairs, generator(5, "batch", t))

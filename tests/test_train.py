@@ -298,7 +298,7 @@ def test_each_step_and_purpose_has_its_own_draws():
         for step in (0, 1, 2)
     }
     assert len(set(draws.values())) == len(draws)
-    [[first, second]] = Batches(run("ada_gvae"), TOY.sizes).factors(3, 4)
+    [[first, second]] = TOY.factors(Batches(run("ada_gvae"), TOY).span(3, 4)["index"])
     assert ((first != second).sum(1) == 1).all()
 
 
