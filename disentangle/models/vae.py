@@ -140,6 +140,21 @@ def vae_loss(model: VAE, images: Tensor, noise: Tensor, beta: float) -> LossResu
     return model.compute_loss(images, out, beta=beta, likelihood=LikelihoodType.BERNOULLI)
 
 
+def vae_terms(
+    model: VAE, images: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor, VAEOutput, dict[str, Tensor]]:
+    """What objectives other than beta's are made of: Bernoulli likelihood, one sample, in nats.
+
+    Returns:
+        The batch means of log-likelihood and KL, with gradients; the output of the pass; and the
+        diagnostics of the VAE, the ELBO with beta = 1.
+    """
+    out = model(images, noise=noise)
+    elbo, reconstruction, kl = beta_elbo(images, out.x_hat, out.mu, out.log_var, 1, LikelihoodType.BERNOULLI)
+    diagnostics = {"elbo": elbo, "log_likelihood": reconstruction, "kl_divergence": kl}
+    return reconstruction, kl, out, {k: v.detach() for k, v in diagnostics.items()}
+
+
 @torch.no_grad()
 def posterior(model: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
     """The posterior's means and log-variances, each ``(B, D_z)``."""
