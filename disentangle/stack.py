@@ -174,7 +174,7 @@ class Stack:
         name, lr = self._loss.method.decay, self.runs[0].lr
         if not name:
             return []
-        trained = [p for p in self.parameters.values() if p.requires_grad]
+        trained = [p for own, p in self.parameters.items() if p.requires_grad and own.endswith("weight")]
         if not self._floats:
             return [(p, 1 - lr * getattr(self._loss.settings, name)) for p in trained]
         factors = 1 - lr * self._floats[name]
