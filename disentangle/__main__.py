@@ -95,6 +95,9 @@ def train(
         Literal["fp32", "tf32", "bf16"],
         Parameter(help="Of training's products; tf32 needs an NVIDIA GPU, bf16 is slow on old CPUs."),
     ] = "fp32",
+    split: Annotated[
+        str, Parameter(help='Train on a part of the images, such as "correlated x y 0.2".')
+    ] = "",
     checkpoint_every: Annotated[
         int | None,
         Parameter(help="Steps between checkpoints; 500, or 20,000 on a GPU.", validator=Number(gte=1)),
@@ -132,6 +135,7 @@ def train(
         "batch": batch,
         "lr": lr,
         "precision": precision,
+        "split": split,
     }
     run: Run = convert(fields, Run).complete()
     finished = is_finished(out / run.key())

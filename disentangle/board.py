@@ -21,7 +21,11 @@ UNIT = [
     "lr",
     "latents",
     "precision",
+    "split",
 ]  # what makes one line, over its seeds
+
+
+FULL = {"split": {""}}  # a part of the images is always told
 
 
 def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
@@ -54,7 +58,9 @@ def _board(
         i: _best(summary[(summary["kind"] == "run") & (summary["metric_id"] == i)], s) for i, s in ids.items()
     }
     # Batch, learning rate, latents and precision stand under the table, or in a column where they differ.
-    varied = [i for i in range(3, len(UNIT)) if len({unit[i] for unit in runs}) > 1]
+    varied = [
+        i for i in range(3, len(UNIT)) if len({unit[i] for unit in runs} | FULL.get(UNIT[i], set())) > 1
+    ]
     less = _lower_is_better()
     head = [
         "method",
@@ -70,7 +76,7 @@ def _board(
         done = int((own["status"] == "done").sum())
         cells = [_cell(mine, i, s, best[i], done) for i, s in ids.items()]
         title = find.get("method", unit[0]).title if unit[0] in find.names("method") else unit[0]
-        extra = [unit[i] if isinstance(unit[i], str) else f"{unit[i]:g}" for i in varied]
+        extra = [unit[i] or "all" if isinstance(unit[i], str) else f"{unit[i]:g}" for i in varied]
         table.append([title, unit[1], f"{unit[2]:,.0f}", *extra, *cells, _seeds(own, planned.get(unit))])
     for name in study.calibration:
         mine = summary[(summary["kind"] == "calibration") & (summary["method"] == name)]

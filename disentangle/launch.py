@@ -16,7 +16,9 @@ from disentangle.errors import InputError, convert
 from disentangle.files import write_bytes
 from disentangle.loggers import check_loggers
 from disentangle.outcome import ATTEMPTS, Outcome
+from disentangle.perform import load_once
 from disentangle.progress import Bar
+from disentangle.run import Run
 from disentangle.stopping import check_stopped
 from disentangle.study import Study, Task, plan, resolve_sources
 from disentangle.train import choose_device
@@ -63,8 +65,8 @@ def carry_out(
         One outcome per task, those that were complete before included.
 
     Raises:
-        InputError: an engine, option, device or logger that is not there, or a folder that cannot be
-            written to.
+        InputError: an engine, option, device or logger that is not there, a split that is none of its data
+            set, or a folder that cannot be written to.
     """
     found = find.get("engine", engine)
     settings = convert(options or {}, found.settings, f"{engine} option", strict=False)
@@ -75,6 +77,7 @@ def carry_out(
     sources = resolve_sources(study)
     driver = _Driver(work, found, settings, workers, say)
     tasks = plan(study, sources)
+    _check_splits(tasks)
     left = driver.left(tasks)
     say(f"{study.name}: {len(tasks)} rows planned, {len(tasks) - len(left)} exist, {len(left)} to do")
     say("data: " + ", ".join(f"{dataset} ({source})" for dataset, source in sources.items()))
@@ -87,6 +90,13 @@ def carry_out(
     done = {t.key(): Outcome(t.key(), "done") for t in tasks}
     done |= {t.key(): Outcome(t.key(), "left" if driver.stopped else "done", t.label()) for t in compared}
     return [driver.ended.get(key, outcome) for key, outcome in done.items()]
+
+
+def _check_splits(tasks: Sequence[Task]) -> None:
+    """Refuse a split with its first mistake, which only the data set shows, and not once for every run."""
+    told = {(t.dataset, t.source, t.split) for t in tasks if isinstance(t, Run) and t.split}
+    for dataset, source, split in sorted(told):
+        load_once(dataset, source, "cpu").with_split(split)
 
 
 def check_writable(folder: Path) -> None:

@@ -117,7 +117,9 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
     """The lines of runs, in an order of their own: sums then round alike however the frame is sorted."""
     keys = ["dataset", "source", *UNIT, "seed", "metric_id", "score"]
     # From a CSV file an empty text is NaN.
-    runs = frame[frame["kind"] == "run"].fillna({"setting": "", "metric_id": "", "score": ""})
+    texts = ["setting", "split", "metric_id", "score"]
+    runs = frame[frame["kind"] == "run"]
+    runs = runs.assign(**{name: runs[name].astype(object).fillna("") for name in texts})
     runs = runs.assign(value=runs["value"].astype(float)).sort_values(keys, ignore_index=True)
     if runs.empty:
         raise InputError("the frame has no runs to choose from; expected lines of the kind 'run'")

@@ -33,6 +33,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         method: a method's name, or several.
         hyper: hyperparameters, each a value or a list of values.
         seeds, steps, batch, lr, latents, precision: instead of the study's.
+        split: which images training shows, see `disentangle.splits`; a list is an axis of the grid.
     """
 
     dataset: str | list[str]
@@ -44,6 +45,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     lr: Rate | None = None
     latents: Positive | None = None
     precision: Precision | None = None
+    split: str | list[str] = ""
 
 
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -222,6 +224,7 @@ def rankings(study: Study, runs: Sequence[Run]) -> list[Task]:
 def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]:
     seeds = study.seeds if block.seeds is None else block.seeds
     axes = {"dataset": _list(block.dataset), "method": _list(block.method), "seeds": seeds}
+    axes["split"] = _list(block.split)
     axes |= {f"hyper.{name}": _list(values) for name, values in block.hyper.items()}
     for axis, values in axes.items():
         if not values:
@@ -230,8 +233,12 @@ def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]
         name: _first(getattr(block, name), getattr(study, name))
         for name in ("steps", "batch", "lr", "latents", "precision")
     }
-    for dataset, method, *hyper, seed in itertools.product(
-        axes["dataset"], axes["method"], *(axes[f"hyper.{name}"] for name in block.hyper), seeds
+    for dataset, method, split, *hyper, seed in itertools.product(
+        axes["dataset"],
+        axes["method"],
+        axes["split"],
+        *(axes[f"hyper.{name}"] for name in block.hyper),
+        seeds,
     ):
         chosen = dict(zip(block.hyper, hyper, strict=True))
         content = {
@@ -240,6 +247,7 @@ def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]
             "source": sources[dataset],
             "hyper": chosen,
             "seed": seed,
+            "split": split,
         }
         run: Run = convert({**content, **shared}, Run)
         yield run.complete()

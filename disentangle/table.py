@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 GROUP = ["kind", "dataset", "source", *UNIT, "metric_id", "score"]
 COLUMNS = [
     "study", "kind", "run_key", "dataset", "source", "data_checksum", "method", "setting", "seed", "steps",
-    "batch", "lr", "latents", "precision", "status", "metric_id", "score", "value", "metric_std", "repeats",
-    "points", "version", "commit", "dirty",
+    "batch", "lr", "latents", "precision", "split", "status", "metric_id", "score", "value", "metric_std",
+    "repeats", "points", "version", "commit", "dirty",
     "python", "torch", "numpy", "scikit_learn", "device", "hardware", "threads", "stack", "train_seconds",
     "encode_seconds", "metric_seconds", "model_number", "model_sha256",
 ]  # fmt: skip
@@ -83,6 +83,7 @@ def _lines(row: Row, compared: dict[str, dict[str, Any]]) -> list[dict[str, Any]
         **{k: run.get(k) for k in ("method", "seed", "steps", "batch", "lr", "latents")},
         # Rows of before there was a choice do not name it; calibration has none.
         "precision": run.get("precision", "fp32" if row["kind"] == "run" else None),
+        "split": run.get("split", ""),
         "stack": row["provenance"].get("stack", 1) if row["kind"] == "run" else None,
     }
     empty = {"id": "", "name": "", "value": None, "points": "", "seconds": None, "repeats": None}

@@ -100,6 +100,7 @@ def train(
     done: dict[str, Trained] = {}
     for group in groups(asked):
         run_data = (load(group[0]) if data is None else _matching(group, data)).to(target)
+        run_data = run_data.with_split(group[0].split)
         left = [run for run in group if kept is None or not is_finished(kept / run.key())]
         for run in group:
             check(run, run_data)
