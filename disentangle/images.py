@@ -25,18 +25,28 @@ class ImageStore(Protocol):
 
     Attributes:
         shape: ``(C, H, W)`` of one image.
+        random: whether images have a random part, which depends on a key (see
+            `disentangle.random_images`). A store without this attribute counts as one that has none.
     """
 
     shape: tuple[int, int, int]
+    random: bool
 
     def __len__(self) -> int:
         """How many images there are."""
         ...
 
-    def gather(self, index: Tensor) -> Tensor:
+    def gather(self, index: Tensor, keys: Tensor | None = None) -> Tensor:
         """The images of ``index``, int64 ``(B,)`` on the store's device: float32 ``(B, C, H, W)`` in [0, 1].
 
         With several channels the result is in ``channels_last`` memory format.
+
+        Args:
+            index: which images.
+            keys: of a store that is `random`: int64 ``(B,)`` on the store's device, a random number of
+                ``0 .. 2**63 - 1`` per image to be shown; image and key say how it looks. Without keys
+                an image always looks the same, as it does with no key that training draws. Other
+                stores are never given keys, and have no use for them.
         """
         ...
 
@@ -66,6 +76,8 @@ class Pixels:
     ((2, 3, 2, 2), 0.2)
     """
 
+    random = False
+
     def __init__(self, array: Array | Tensor, scale: float = 255) -> None:
         pixels = _tensor(array, torch.uint8, (3, 4), "Pixels")
         self._pixels = pixels.unsqueeze(3) if pixels.ndim == 3 else pixels
@@ -76,7 +88,7 @@ class Pixels:
     def __len__(self) -> int:
         return len(self._pixels)
 
-    def gather(self, index: Tensor) -> Tensor:
+    def gather(self, index: Tensor, keys: Tensor | None = None) -> Tensor:
         """See `ImageStore.gather`."""
         batch = self._pixels.index_select(0, index).to(torch.float32)
         if self._scale != 1:
@@ -110,6 +122,8 @@ class PackedBits:
     [[[[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]]]
     """
 
+    random = False
+
     def __init__(self, array: Array | Tensor, shape: tuple[int, int]) -> None:
         self._packed = _tensor(array, torch.uint8, (2,), "PackedBits")
         self.shape = (1, *shape)
@@ -122,7 +136,7 @@ class PackedBits:
     def __len__(self) -> int:
         return len(self._packed)
 
-    def gather(self, index: Tensor) -> Tensor:
+    def gather(self, index: Tensor, keys: Tensor | None = None) -> Tensor:
         """See `ImageStore.gather`."""
         packed = self._packed.index_select(0, index)
         if packed.device.type == "cpu":  # NumPy's unpackbits is several times faster than shifting
@@ -160,6 +174,7 @@ class Parts:
     [0.0, 1.0, 0.0]
     """
 
+    random = False
     UNIT = 64  # map units in a grey level: a sum of maps is exact to well under a level
 
     def __init__(self, maps: Array | Tensor, palettes: Array | Tensor) -> None:
@@ -171,7 +186,7 @@ class Parts:
     def __len__(self) -> int:
         return len(self._palettes) * self._geometries
 
-    def gather(self, index: Tensor) -> Tensor:
+    def gather(self, index: Tensor, keys: Tensor | None = None) -> Tensor:
         """See `ImageStore.gather`."""
         palette = torch.div(index, self._geometries, rounding_mode="floor")
         geometry = index - palette * self._geometries
