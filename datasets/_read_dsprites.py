@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle.cached import cached_array
+from disentangle.datasets._npy import header
 from disentangle.errors import DataError
 from disentangle.files import file_md5
 
@@ -122,15 +123,7 @@ def _check_header(
     path: Path, member: IO[bytes], name: str, shape: tuple[int, ...], kinds: str
 ) -> tuple[np.dtype[Any], Literal["C", "F"]]:
     """The element type and the order of the elements, if the form is the one expected."""
-    try:
-        version = np.lib.format.read_magic(member)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        found, columns_first, dtype = read_header(member)
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{path}: {name} is no NumPy array ({error})") from error
+    found, columns_first, dtype = header(path, member, name)
     if found != shape or dtype.kind not in kinds or (kinds == "u" and dtype.itemsize != 1):
         wanted = "bytes (uint8)" if kinds == "u" else "integers"
         raise DataError(f"{path}: {name} is {dtype} {found}; expected {wanted} {shape}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle.cached import cached_chunks
+from disentangle.datasets._npy import header
 from disentangle.errors import DataError
 from disentangle.files import file_md5
 
@@ -106,21 +106,7 @@ def _form(path: Path, expected: Expected) -> tuple[tuple[int, ...], tuple[int, .
 
 def _shape(path: Path, member: IO[bytes]) -> tuple[int, ...]:
     """The shape that the array's header states, if its elements are bytes in row-major order."""
-    try:
-        version = np.lib.format.read_magic(member)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, columns_first, dtype = read_header(member)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        SyntaxError,
-        tokenize.TokenError,
-    ) as error:  # NumPy's, of a header
-        raise DataError(f"{path}: images is no NumPy array ({error})") from error
+    shape, columns_first, dtype = header(path, member, "images")
     if dtype != np.uint8 or columns_first or len(shape) != 4:
         order = "column-major" if columns_first else "row-major"
         raise DataError(f"{path}: images is {dtype} {shape}, {order}; expected uint8 (N, H, W, 3), row-major")

@@ -1,0 +1,37 @@
+"""Reads the head of a NumPy array in an archive."""
+
+from __future__ import annotations
+
+import tokenize
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from disentangle.errors import DataError
+
+# What NumPy raises for a damaged head, which it parses as Python.
+DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError)
+
+
+def header(path: Path, member: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, whether columns come first, and the element type of the array that a member begins.
+
+    Args:
+        path: the archive, for the message.
+        member: opened at its beginning; left at the first element.
+        name: the member's, for the message.
+
+    Raises:
+        DataError: it begins no array.
+    """
+    try:
+        version = np.lib.format.read_magic(member)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, columns_first, dtype = read_header(member)
+    except DAMAGED as error:
+        raise DataError(f"{path}: {name} is no NumPy array ({error})") from error
+    return shape, columns_first, dtype
