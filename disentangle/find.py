@@ -71,7 +71,7 @@ class Method:
     paper: str
     settings: type[msgspec.Struct]
     build: Callable[[nn.Module, nn.Module, int, Any], nn.Module]
-    loss: Callable[[Any, Any, Any, Any], LossResult]
+    loss: Callable[..., LossResult]
     represent: Callable[[Any, Tensor], Tensor]
     decode: Callable[[Any, Tensor], Tensor]
     pairs: bool = False

@@ -53,8 +53,10 @@ class Sampler:
         """The indices of ``n`` images ``(n,)``, independent of each other."""
         if not self.split.parts:
             return rng.integers(0, len(self.data), n)
-        drawn = np.searchsorted(self._cumulative, rng.random(n) * self._cumulative[-1], side="right")
-        return np.minimum(drawn, len(self.data) - 1).astype(np.int64)
+        total = self._cumulative[-1]
+        drawn = np.searchsorted(self._cumulative, rng.random(n) * total, side="right")
+        last = np.searchsorted(self._cumulative, total)  # for a product that rounds to the total
+        return np.minimum(drawn, last).astype(np.int64)
 
     def pairs(self, n: int, k: int | str, rule: Rule, rng: np.random.Generator) -> Pairs:
         """``n`` weakly supervised pairs; see `disentangle.pairs.sample_pairs` for the rules.

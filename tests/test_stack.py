@@ -476,7 +476,7 @@ def test_a_diverged_member_does_not_stop_a_captured_stack():
 
 
 @needs_gpu
-@pytest.mark.parametrize("dataset", ["dsprites", "shapes3d", "toy"])
+@pytest.mark.parametrize("dataset", ["dsprites", "noisy_dsprites", "scream_dsprites", "shapes3d", "toy"])
 def test_every_kind_of_store_is_read_without_waiting(dataset):
     gpu, data = torch.device("cuda"), find.get("dataset", dataset).load("drawn")
     runs = [Run(method="vae", dataset=dataset, batch=4, seed=seed).complete() for seed in range(2)]
