@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 # torch and scikit-learn are imported inside the commands, so that --help answers at once.
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from disentangle.data import FactorData
 
 app = App(
     name="disentangle",
@@ -17,7 +21,10 @@ app = App(
     version=lambda: _version(),
     suppress_keyboard_interrupt=False,  # main says what becomes of the work
 )
-Source = Annotated[str, Parameter(help="official, drawn, or auto: official where the file is found.")]
+Source = Annotated[
+    str,
+    Parameter(help="official, drawn, user, or auto: official where the file is found, user for your own."),
+]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:1.")]
 Workers = Annotated[
     int | None,
@@ -33,7 +40,7 @@ def _version() -> str:
 
 @app.command
 def data(
-    name: str,
+    name: Annotated[str, Parameter(help="A data set, or a file of your own: FILE.npz.")],
     /,
     *,
     source: Source = "auto",
@@ -41,34 +48,81 @@ def data(
         Path | None, Parameter(help="The official file, where it is not in the usual places.")
     ] = None,
     download: Annotated[bool, Parameter(help="Fetch the official file first.", negative="")] = False,
+    add: Annotated[
+        bool,
+        Parameter(help="Put FILE.npz into the data folder; studies find it by its name.", negative=""),
+    ] = False,
+    size: Annotated[
+        int | None,
+        Parameter(help="Resize FILE's images to so many pixels (Lanczos).", validator=Number(gte=1)),
+    ] = None,
     picture: Annotated[Path | None, Parameter(help="Write a contact sheet, one row per factor.")] = None,
 ) -> None:
-    """Show what a data set is and where it comes from.
+    """Show what a data set is and where it comes from; or check a file of your own, and add it.
 
     Example: disentangle data dsprites --picture sheet.png
+
+    Example: disentangle data mine.npz --add
     """
     from disentangle import find
+    from disentangle.errors import InputError
+    from disentangle.listing import describe
 
-    dataset = find.get("dataset", name)
-    if download:
-        if dataset.download is None:
-            from disentangle.errors import InputError
-
-            raise InputError(f"the data set {name!r} has no official file to download")
-        path = dataset.download()
-    loaded = dataset.load(source, path)
-    print(f"{dataset.title}: {len(loaded):,} images of shape {'x'.join(map(str, loaded.image_shape))}")
-    print(f"paper     {dataset.paper}\nsource    {loaded.source}\nchecksum  {loaded.checksum}")
-    print(f"memory    {loaded.store.nbytes / 1e6:.0f} MB")
-    if loaded.note:
-        print(f"note      {loaded.note}")
-    for factor, values in zip(loaded.factor_names, loaded.factor_values, strict=True):
-        print(f"factor    {factor:12} {len(values):4} values from {values[0]:.4g} to {values[-1]:.4g}")
+    if name.endswith(".npz"):
+        if download or path is not None or source not in ("auto", "user"):
+            raise InputError(
+                f"{name} is a file of your own; --source, --path and --download are for a data set's name"
+            )
+        loaded = _own_file(Path(name), size, add)
+        title, paper = loaded.name, "own data"
+    elif add or size is not None:
+        raise InputError(f"--add and --size are for a file of your own, FILE.npz, got {name!r}")
+    else:
+        dataset = find.get("dataset", name)
+        if download:
+            if dataset.download is None:
+                raise InputError(f"the data set {name!r} has no official file to download")
+            path = dataset.download()
+        loaded, title, paper = dataset.load(source, path), dataset.title, dataset.paper
+    print(describe(title, paper, loaded))
     if picture is not None:
         from disentangle.pictures import contact_sheet
 
         contact_sheet(loaded, picture)
         print(f"picture   {picture}")
+
+
+def _own_file(path: Path, size: int | None, add: bool) -> FactorData:
+    """A user's file, checked, and added to the data folder if asked."""
+    from disentangle import own_files
+
+    if not add:
+        return own_files.read(path, size)
+    place, found, new = own_files.add(path, size)
+    print(f'{"added" if new else "there already"}: {place}\nin a study: dataset = "{found.name}"')
+    return found
+
+
+@app.command(name="list")
+def list_what_is(
+    kind: Annotated[
+        Literal["methods", "datasets", "metrics", "engines"] | None, Parameter(help="Only these.")
+    ] = None,
+    /,
+) -> None:
+    """List methods, data sets, metrics and engines: name, title, paper, what it is, and its settings.
+
+    Example: disentangle list methods
+    """
+    from shutil import get_terminal_size
+
+    from disentangle.listing import KINDS, listing
+
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
+    try:
+        print(listing([kind] if kind else [*KINDS], width), flush=True)
+    except BrokenPipeError:  # what reads it, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command

@@ -68,6 +68,38 @@ class FactorData:
     cells: NDArray[np.int64] | None = None
     split: str = ""
 
+    @classmethod
+    def from_arrays(
+        cls, images: ArrayLike, factors: ArrayLike, *, name: str = "own",
+        factor_names: Sequence[str] | None = None, factor_values: Sequence[ArrayLike | None] | None = None,
+        note: str = "", size: int | None = None,
+    ) -> FactorData:  # fmt: skip
+        """A user's own images and factors, in any order; not every combination needs an image.
+
+        Args:
+            images: ``(N, H, W)``, or ``(N, H, W, C)`` with C 1 or 3. Whole numbers in 0..255, of which zeros
+                and ones alone (also bool) mean black and white; or floats in [0, 1], rounded to 8 bits.
+            factors: ``(N, F)`` whole numbers, or texts, in any coding: a column's distinct values, in
+                ascending order, become the indices ``0..size-1``.
+            name, note: see above. No name of the suite's; what was done to the images is added to the note.
+            factor_names: ``factor_0`` and so on if left out.
+            factor_values: per factor what its distinct values, in ascending order, stand for; or None.
+            size: resize to so many pixels in height and width (Lanczos). The suite's networks take 64.
+
+        Raises:
+            InputError: naming the argument, what was found and what was expected.
+
+        >>> own = FactorData.from_arrays(np.eye(3)[:, None], [["red", 30], ["red", 10], ["blue", 30]])
+        >>> own.sizes, own.all_factors().tolist()
+        ((2, 2), [[0, 1], [1, 0], [1, 1]])
+        """
+        from disentangle.own_data import checked
+
+        own = checked(
+            images, factors, factor_names=factor_names, factor_values=factor_values, note=note, size=size
+        )
+        return own.data(name)
+
     def __post_init__(self) -> None:
         if len(self.factor_names) != len(self.factor_values) or not self.factor_names:
             raise InputError(

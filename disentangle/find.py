@@ -91,7 +91,7 @@ class Dataset:
         title: the name in tables.
         paper: the source.
         load: ``(source, path) -> FactorData`` with ``source`` one of ``"auto"``, ``"official"``,
-            ``"drawn"`` and ``path`` the official file if the user named one.
+            ``"drawn"``, ``"user"`` and ``path`` the official file if the user named one.
         download: ``() -> path`` of the official file; asked for by the user only.
     """
 
@@ -203,6 +203,13 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
+def own_names() -> tuple[str, ...]:
+    """The names of the user's own data sets, files in the data folder; see `disentangle.own_data`."""
+    from disentangle import own_files
+
+    return own_files.names()
+
+
 @overload
 def get(kind: Literal["method"], name: str) -> Method: ...
 @overload
@@ -214,6 +221,8 @@ def get(kind: Literal["engine"], name: str) -> Engine: ...
 def get(kind: Kind, name: str) -> Any:
     """The descriptor of a method, data set, metric or engine.
 
+    A data set may also be the user's own, `own_names`.
+
     Raises:
         InputError: no file has that name; the message gives the nearest ones.
 
@@ -221,6 +230,10 @@ def get(kind: Kind, name: str) -> Any:
     'mig@1'
     """
     if name not in names(kind):
+        if kind == "dataset":
+            from disentangle import own_files
+
+            return own_files.dataset(name)
         raise unknown(kind, name, names(kind))
     found = getattr(importlib.import_module(f"{PACKAGES[kind]}.{name}"), kind.upper(), None)
     expected = {"method": Method, "dataset": Dataset, "metric": Metric, "engine": Engine}[kind]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from disentangle.draws import generator
 from disentangle.files import write_bytes
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from disentangle.data import FactorData
     from disentangle.run import Run
 
@@ -63,18 +65,46 @@ def _picture(image: Tensor) -> Image.Image:  # type: ignore[name-defined]  # noq
 
 
 def contact_sheet(data: FactorData, path: str | Path, columns: int = 10) -> None:
-    """One row per factor: the factor runs over its values, the others stay at one image's."""
-    # Not all in the middle: factors of one kind, such as three hues, should be told apart.
-    middle = (np.array(data.sizes) * ((0.5 + np.arange(len(data.sizes)) / 3) % 1)).astype(int)
+    """One row per factor: the factor runs over its values, the others stay at one image's.
+
+    Values that have no image with these others are left out.
+    """
+    middle = _middle(data)
     rows = []
     for i, (name, size) in enumerate(zip(data.factor_names, data.sizes, strict=True)):
-        shown = np.unique(np.linspace(0, size - 1, min(columns, size)).round().astype(int))
-        factors = np.tile(middle, (len(shown), 1))
-        factors[:, i] = shown
-        first, last = (data.factor_values[i][j] for j in (shown[0], shown[-1]))
-        counted = f"{size} values" + (f", {len(shown)} shown" if len(shown) < size else "")
-        rows.append((f"{name}\n{counted}\n{first:.3g} to {last:.3g}", data.images(data.index(factors))))
+        factors = np.tile(middle, (size, 1))
+        factors[:, i] = np.arange(size)
+        there = factors[_has_image(data, factors)]
+        factors = there[
+            np.unique(np.linspace(0, len(there) - 1, min(columns, len(there))).round().astype(int))
+        ]
+        first, last = (_short(data.factor_values[i][j]) for j in (factors[0, i], factors[-1, i]))
+        counted = f"{size} values" + (f", {len(factors)} shown" if len(factors) < size else "")
+        rows.append((f"{name}\n{counted}\n{first} to {last}", data.images(data.index(factors))))
     sheet(f"{data.name}, {data.source}: {len(data):,} images", rows, path)
+
+
+def _middle(data: FactorData) -> NDArray[np.int64]:
+    """The factors of the image to show: not all in the middle, so that factors of one kind are told apart."""
+    sizes = np.array(data.sizes)
+    wanted = (sizes * ((0.5 + np.arange(len(sizes)) / 3) % 1)).astype(np.int64)
+    if _has_image(data, wanted[None])[0]:
+        return wanted
+    factors = data.all_factors()
+    nearest = (np.abs(factors - wanted) / sizes).sum(axis=1).argmin()
+    return np.asarray(factors[nearest], np.int64)
+
+
+def _has_image(data: FactorData, factors: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rows of factors ``(n, F)`` some image has."""
+    if data.cells is None:
+        return np.ones(len(factors), bool)
+    return np.isin(np.ravel_multi_index(tuple(factors.T), data.sizes), data.cells)
+
+
+def _short(value: Any) -> str:
+    """A factor's value, in a few letters."""
+    return str(value)[:8] if isinstance(value, str) else f"{float(value):.3g}"
 
 
 def _title(run: Run, what: str) -> str:

@@ -58,7 +58,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         seeds: of every block that has none of its own.
         steps, batch, lr, latents: the protocol's, unless said otherwise.
         precision: the arithmetic of training, ``"fp32"``, ``"tf32"`` or ``"bf16"``.
-        source: ``"official"``, ``"drawn"``, or ``"auto"``: official where the file is found.
+        source: ``"official"``, ``"drawn"``, ``"user"``, or ``"auto"``: official where the file is found, and
+            user for a user's own images.
         metrics: names such as ``"mig"`` or ``"sap@dlib"``, or tables with a name and options; all metrics
             of one representation where not given.
         rows: score on so many random images of the grid instead of all of them.
@@ -79,7 +80,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     lr: Rate = 1e-4
     latents: Positive = 10
     precision: Precision = "fp32"
-    source: Literal["auto", "official", "drawn"] = "auto"
+    source: Literal["auto", "official", "drawn", "user"] = "auto"
     metrics: list[str | dict[str, Any]] | None = None
     rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
     repeats: Positive = 1
@@ -142,9 +143,14 @@ def study_file(path: str | Path) -> Path:
 
 
 def resolve_sources(study: Study) -> dict[str, str]:
-    """Which source each data set of the study is taken from, ``"official"`` or ``"drawn"``."""
+    """Which source each data set of the study is taken from: ``"official"``, ``"drawn"`` or ``"user"``.
+
+    Raises:
+        InputError: a user's own images are to be official or drawn, or their file is damaged.
+    """
+    asked, suite = study.source, find.names("dataset")
     return {
-        name: find.get("dataset", name).load(study.source).source if study.source == "auto" else study.source
+        name: find.get("dataset", name).load(asked).source if asked == "auto" or name not in suite else asked
         for name in datasets(study)
     }
 
