@@ -62,7 +62,7 @@ class Batches:
             ]
             found["keys"] = np.array(keys, np.int64).reshape(shape)
         if "label" in self.method.needs and label is not None:
-            found["label"] = label
+            found["label"] = label.reshape(len(steps), 1, self.run.batch)
         if "shuffle" in self.method.needs:
             width = (self.run.batch, self.run.latents)
             orders = [rng.random(width).argsort(axis=0) for rng in self._each("shuffle", steps)]
@@ -73,10 +73,10 @@ class Batches:
         return (self._stream.at(purpose, step) for step in steps)
 
     def _shown(self, steps: range) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        """The images' indices and, of pairs, the last changed factor ``(steps, 1, batch)``."""
+        """The images' indices and, of pairs, the last changed factors."""
         shape = (len(steps), self.halves, self.run.batch)
         if self.halves == 2:
-            return self._pairs(steps) if len(steps) else (np.empty(shape, np.int64), None)
+            return self._pairs(steps) if len(steps) else (np.empty(shape, np.int64), np.empty(0, np.int64))
         n, sampler = self.run.batch, self._sampler
         if sampler.plain:  # factor by factor, as it was before there were other grids
             limits = np.asarray(self.sizes)
@@ -101,7 +101,7 @@ class Batches:
                 self._one(self._sampler.pairs(n, k, rule, rng), rng) for rng in self._each("batch", steps)
             ]
             index, label = (np.stack(part) for part in zip(*found, strict=True))
-        return index, label.reshape(len(steps), 1, n)
+        return index, label
 
     def _one(self, pairs: Pairs, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Images of a step's pairs, any of those that there are of each."""

@@ -23,13 +23,11 @@ UNIT = [
     "precision",
     "split",
 ]  # what makes one line, over its seeds
-
-
-FULL = {"split": {""}}  # a part of the images is always told
+SPLIT = UNIT.index("split")
 
 
 def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """The leaderboard as Markdown: one table per data set and source."""
+    """The leaderboard as Markdown: one table per data set, source and split."""
     parts = [f"# {study.name}", *([study.description] if study.description else [])]
     ids = headlines(study)
     sources = {(d, s) for d, s in zip(frame["dataset"], frame["source"], strict=True)}
@@ -38,7 +36,12 @@ def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
     for dataset, source in sorted(sources):
         here = summary[(summary["dataset"] == dataset) & (summary["source"] == source)]
         lines = frame[(frame["dataset"] == dataset) & (frame["source"] == source)]
-        parts += [f"## {dataset} ({source})", _board(study, dataset, here, lines, ids)]
+        planned = _planned(study, dataset)
+        trained = set(lines["split"][lines["kind"] == "run"]) | {unit[SPLIT] for unit in planned}
+        for split in sorted(trained):
+            parts.append(f"## {dataset} ({source}){told(split)}")
+            own = {unit: count for unit, count in planned.items() if unit[SPLIT] == split}
+            parts.append(_board(study, own, _of(here, split), _of(lines, split), ids))
     return "\n\n".join([*parts, _rule(study, frame)]) + "\n"
 
 
@@ -48,19 +51,30 @@ def headlines(study: Study) -> dict[str, str]:
     return dict(zip(study.metric_ids(), (find.get("metric", n).headline for n in names), strict=True))
 
 
+def told(split: str) -> str:
+    """What a heading says of a split."""
+    return f", trained on `{split}`" if split else ""
+
+
+def _of(frame: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The lines of runs with a split, and all that are no runs'."""
+    return frame[(frame["kind"] != "run") | (frame["split"] == split)]
+
+
 def _board(
-    study: Study, dataset: str, summary: pd.DataFrame, lines: pd.DataFrame, ids: dict[str, str]
+    study: Study,
+    planned: dict[tuple[Any, ...], int],
+    summary: pd.DataFrame,
+    lines: pd.DataFrame,
+    ids: dict[str, str],
 ) -> str:
-    planned = _planned(study, dataset)
     known = lines.drop_duplicates(["run_key"])
     runs = list(dict.fromkeys([*planned, *map(tuple, known[known["kind"] == "run"][UNIT].values.tolist())]))
     best = {
         i: _best(summary[(summary["kind"] == "run") & (summary["metric_id"] == i)], s) for i, s in ids.items()
     }
     # Batch, learning rate, latents and precision stand under the table, or in a column where they differ.
-    varied = [
-        i for i in range(3, len(UNIT)) if len({unit[i] for unit in runs} | FULL.get(UNIT[i], set())) > 1
-    ]
+    varied = [i for i in range(3, len(UNIT)) if len({unit[i] for unit in runs}) > 1]
     less = _lower_is_better()
     head = [
         "method",
@@ -76,7 +90,7 @@ def _board(
         done = int((own["status"] == "done").sum())
         cells = [_cell(mine, i, s, best[i], done) for i, s in ids.items()]
         title = find.get("method", unit[0]).title if unit[0] in find.names("method") else unit[0]
-        extra = [unit[i] or "all" if isinstance(unit[i], str) else f"{unit[i]:g}" for i in varied]
+        extra = [unit[i] if isinstance(unit[i], str) else f"{unit[i]:g}" for i in varied]
         table.append([title, unit[1], f"{unit[2]:,.0f}", *extra, *cells, _seeds(own, planned.get(unit))])
     for name in study.calibration:
         mine = summary[(summary["kind"] == "calibration") & (summary["method"] == name)]

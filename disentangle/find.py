@@ -61,7 +61,7 @@ class Method:
         adam: options of Adam for parameters whose names begin so, such as
             ``{"discriminator.": {"betas": (0.5, 0.9)}}``.
         decay: the float setting, if there is one, that is the decoupled decay of the weights: before each
-            update each parameter that is named ``weight`` is multiplied by 1 - lr * decay.
+            update each parameter whose name ends with ``weight`` is multiplied by 1 - lr * decay.
         updates: ``(steps, settings) -> updates``, where they are not the same number.
         fit: ``(model, data, run)``, called when training has ended; sets parameters that training leaves
             alone from all images, from the run's seed alone.

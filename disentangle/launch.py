@@ -77,8 +77,8 @@ def carry_out(
     sources = resolve_sources(study)
     driver = _Driver(work, found, settings, workers, say)
     tasks = plan(study, sources)
-    _check_splits(tasks)
     left = driver.left(tasks)
+    _check_splits(left)
     say(f"{study.name}: {len(tasks)} rows planned, {len(tasks) - len(left)} exist, {len(left)} to do")
     say("data: " + ", ".join(f"{dataset} ({source})" for dataset, source in sources.items()))
     driver.do(left)
@@ -96,7 +96,10 @@ def _check_splits(tasks: Sequence[Task]) -> None:
     """Refuse a split with its first mistake, which only the data set shows, and not once for every run."""
     told = {(t.dataset, t.source, t.split) for t in tasks if isinstance(t, Run) and t.split}
     for dataset, source, split in sorted(told):
-        load_once(dataset, source, "cpu").with_split(split)
+        try:
+            load_once(dataset, source, "cpu").with_split(split)
+        except InputError as error:
+            raise InputError(f"runs on {dataset}: {error}") from None
 
 
 def check_writable(folder: Path) -> None:

@@ -171,6 +171,15 @@ def beta_elbo(
     return reconstruction - beta * kl, reconstruction, kl
 
 
+def full(x: Tensor) -> Tensor:
+    """In float32, or in double precision if it is that: what is summed is not rounded to bfloat16.
+
+    >>> full(torch.ones(2, dtype=torch.bfloat16)).dtype, full(torch.ones(2, dtype=torch.float64)).dtype
+    (torch.float32, torch.float64)
+    """
+    return x if x.dtype == torch.float64 else x.float()
+
+
 MOST = 1e15  # standard deviations; whatever is further off has no density and no gradient
 LEAST = -60.0  # log-variance that a density is computed with
 
@@ -197,6 +206,7 @@ def total_correlation(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
     >>> total_correlation(one, one, one).item()  # a single posterior with independent dimensions
     0.0
     """
+    z, mu, log_var = full(z), full(mu), full(log_var)
     scale = torch.exp(-0.5 * log_var.clamp(min=LEAST))
     shifts = ((z.unsqueeze(1) - mu) * scale).clamp(-MOST, MOST)  # (of z, of the posterior, D)
     logs = -0.5 * (shifts.square() + log_var.clamp(min=LEAST))

@@ -56,6 +56,8 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
         """What the runs share: all but the seed."""
         shared: dict[str, Any] = msgspec.to_builtins(self.runs[0].complete())
         del shared["seed"]
+        if not shared["split"]:  # as it was before there were splits
+            del shared["split"]
         return shared
 
     def key(self) -> str:

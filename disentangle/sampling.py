@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,15 +10,19 @@ import numpy as np
 
 from disentangle.errors import InputError, unknown
 from disentangle.pairs import RULES, Pairs, Rule, assemble, check_k, chosen, counts_of, draw
-from disentangle.splits import Table, parse, shown, weights
+from disentangle.splits import Table, parse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from disentangle.data import FactorData
 
-ROUNDS = 64  # in which the changed factors of a pair get other values, before others change
-TRIES = 64  # of other factors
+MOST = 2048  # combinations of new values that are weighed for each pair; of more, values are tried
+ROUNDS = 64  # in which values are tried before all are weighed
+TRIES = 16  # in which other factors change, before another x1 is drawn
+FIRSTS = 1000  # that are drawn of an x1: more than any training meets if one image in ten has a partner
+FEW = 1000  # cells, each of which is compared with all others when no partner is found
+AT_ONCE = 1 << 20  # combinations that are weighed, to bound the memory
 
 
 class Sampler:
@@ -40,14 +45,11 @@ class Sampler:
         self.data = data
         self.split = parse(data.split, data)
         self.plain = data.cells is None and not self.split.parts
+        self._strides = np.array([math.prod(data.sizes[i + 1 :]) for i in range(len(data.sizes))])
 
     @cached_property
     def _cumulative(self) -> NDArray[np.float64]:
-        return np.cumsum(weights(self.split, self.data))
-
-    @cached_property
-    def _there(self) -> NDArray[np.bool_]:
-        return shown(self.split, self.data)
+        return np.cumsum(self.split.weights())
 
     def images(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """The indices of ``n`` images ``(n,)``, independent of each other."""
@@ -61,20 +63,20 @@ class Sampler:
     def pairs(self, n: int, k: int | str, rule: Rule, rng: np.random.Generator) -> Pairs:
         """``n`` weakly supervised pairs; see `disentangle.pairs.sample_pairs` for the rules.
 
-        x1 is an image as training shows it. The factors that change are drawn as on a full grid. Their values
-        are drawn from those that the split gives to them together with the factors that stay (all values
-        alike without a correlation), and again while no image has such factors. If after 64 times none has,
-        other factors of the same number change.
+        x1 is an image as training shows it, and which factors change is drawn as on a full grid. x2 is then
+        drawn from the images that training shows, as often as it shows them, among those that have x1's
+        other factors (and under ``"paper"`` no old value of a factor that changes). Where there is no such
+        image other factors change, as many; where none of 16 such choices has one, x1 is drawn anew.
 
         Raises:
-            InputError: as `sample_pairs`, or no image differs in so many factors from some x1.
+            InputError: as `sample_pairs`, or no x1 that was drawn has a partner.
 
-        Source: Roth et al. 2023, see `disentangle.splits`; what is done where a combination is missing is
-        this suite's.
+        Source: Roth et al. 2023, see `disentangle.splits`; what is done where there is no image is this
+        suite's.
         """
+        sizes = self.data.sizes
         if rule not in RULES:
             raise unknown("pair rule", str(rule), RULES)
-        sizes = self.data.sizes
         check_k(sizes, k, rule)
         if self.plain:
             return assemble(sizes, draw(sizes, n, k, rule, rng), rule)
@@ -82,22 +84,32 @@ class Sampler:
         counts = counts_of(len(sizes), n, k, rule, rng)
         second, redrawn, label = first.copy(), np.zeros(first.shape, bool), np.zeros(n, np.int64)
         left = np.arange(n)
-        for _ in range(TRIES):
-            keys = rng.random((len(left), len(sizes)))
-            order, changes = chosen(sizes, keys, counts[left], rule)
-            for _ in range(ROUNDS):
-                other = self._changed(first[left], changes, rule, rng)
-                found = self._there[np.ravel_multi_index(tuple(other.T), sizes)]
-                done = left[found]
-                second[done], redrawn[done] = other[found], changes[found]
-                label[done] = np.take_along_axis(order[found], counts[done, None] - 1, axis=1)[:, 0]
-                left, order, changes = left[~found], order[~found], changes[~found]
-                if not len(left):
-                    return Pairs(first, second, redrawn, label)
+        for attempt in range(FIRSTS * TRIES):
+            if attempt and attempt % TRIES == 0:
+                first[left] = self.data.factors(self.images(len(left), rng))
+            order, changes = chosen(sizes, rng.random((len(left), len(sizes))), counts[left], rule)
+            other, found = self._partners(first[left], changes, rule, rng)
+            done = left[found]
+            second[done], redrawn[done] = other[found], changes[found]
+            label[done] = np.take_along_axis(order[found], counts[done, None] - 1, axis=1)[:, 0]
+            left = left[~found]
+            if not len(left):
+                return Pairs(first, second, redrawn, label)
+            if attempt == TRIES and self._hopeless(set(counts[left].tolist())):
+                break
         raise InputError(
-            f"{self.data.name}: no image that training shows was found to differ from that of the factors "
-            f"{first[left[0]].tolist()} in {counts[left[0]]} factors"
+            f"{self.data.name}: of the images that training shows none was found to differ from that of the "
+            f"factors {first[left[0]].tolist()} in {counts[left[0]]} factors, nor from {FIRSTS - 1} others"
         )
+
+    def _hopeless(self, counts: set[int]) -> bool:
+        """Whether no two cells differ in so many factors, as far as that is quickly told."""
+        cells = np.flatnonzero(self.split.shown)
+        if len(cells) > FEW:
+            return False
+        factors = np.stack(np.unravel_index(cells, self.data.sizes), axis=1)
+        apart = set(np.unique((factors[:, None] != factors).sum(axis=2)).tolist())
+        return not counts <= apart
 
     def any_image(self, factors: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """The index of an image with each row of factors ``(..., F)``, a random one of several."""
@@ -107,34 +119,98 @@ class Sampler:
         last = np.searchsorted(self.data.cells, self.data.cells[first], side="right")
         return np.asarray(rng.integers(first, last), dtype=np.int64)
 
-    def _changed(
+    def _partners(
         self, first: NDArray[np.int64], changes: NDArray[np.bool_], rule: Rule, rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """The factors ``(n, F)`` with new values where they change."""
-        limits = np.array(self.data.sizes)
-        if rule == "paper":
-            other = (first + rng.integers(1, np.maximum(limits, 2), first.shape)) % limits
-        else:
-            other = rng.integers(0, limits, first.shape)
-        other = np.where(changes, other, first)
-        for table in self.split.tables:
-            self._correlate(table, first, changes, other, rule, rng)
-        return other
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The factors of x2 ``(n, F)`` where these change, and whether there is one ``(n,)``."""
+        other, found = first.copy(), np.zeros(len(first), bool)
+        for pattern in np.unique(changes, axis=0):  # in an order of its own
+            rows = np.flatnonzero((changes == pattern).all(axis=1))
+            combinations = math.prod(np.array(self.data.sizes)[pattern].tolist())
+            if combinations > MOST:
+                rows = self._try(rows, pattern, first, other, found, rule, rng)
+            step = max(1, AT_ONCE // combinations)
+            for start in range(0, len(rows), step):
+                one = rows[start : start + step]
+                other[one], found[one] = self._weigh(first[one], np.flatnonzero(pattern), rule, rng)
+        return other, found
 
-    def _correlate(
-        self, table: Table, first: NDArray[np.int64], changes: NDArray[np.bool_], other: NDArray[np.int64],
-        rule: Rule, rng: np.random.Generator,
-    ) -> None:  # fmt: skip
-        """Draw the values of two correlated factors, in ``other``, given what of them stays."""
-        a, b, logs = table
+    def _weigh(
+        self, first: NDArray[np.int64], moving: NDArray[np.int64], rule: Rule, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Draw from all combinations of new values, weighed one by one."""
+        axes = [np.arange(self.data.sizes[i]) for i in moving]
+        values = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(moving))
+        strides = self._strides[moving]
+        kept = first @ self._strides - first[:, moving] @ strides
+        logs = self.split.logs[kept[:, None] + values @ strides]
+        if rule == "paper":
+            for i, factor in enumerate(moving):
+                logs[values[:, i] == first[:, factor, None]] = -np.inf
+        most = logs.max(axis=1, keepdims=True)
+        found = np.isfinite(most[:, 0])
+        cumulative = np.exp(logs - np.where(found[:, None], most, 0)).cumsum(axis=1)
+        drawn = (cumulative > rng.random((len(first), 1)) * cumulative[:, -1:]).argmax(axis=1)
+        other = first.copy()
+        other[:, moving] = values[drawn]
+        return other, found
+
+    def _try(
+        self,
+        rows: NDArray[np.int64],
+        pattern: NDArray[np.bool_],
+        first: NDArray[np.int64],
+        other: NDArray[np.int64],
+        found: NDArray[np.bool_],
+        rule: Rule,
+        rng: np.random.Generator,
+    ) -> NDArray[np.int64]:
+        """Draw new values for these rows until images have them; the rows for which none was found."""
+        limits = np.array(self.data.sizes)
+        for _ in range(ROUNDS):
+            if not len(rows):
+                break
+            own = first[rows]
+            if rule == "paper":
+                new = (own + rng.integers(1, np.maximum(limits, 2), own.shape)) % limits
+            else:
+                new = rng.integers(0, limits, own.shape)
+            new = np.where(pattern, new, own)
+            for table in self.split.tables:
+                _correlate(table, own, pattern, new, rule, rng)
+            hit = self.split.shown[new @ self._strides]
+            other[rows[hit]], found[rows[hit]] = new[hit], True
+            rows = rows[~hit]
+        return rows
+
+
+def _correlate(
+    table: Table,
+    first: NDArray[np.int64],
+    pattern: NDArray[np.bool_],
+    new: NDArray[np.int64],
+    rule: Rule,
+    rng: np.random.Generator,
+) -> None:
+    """Draw the values of two correlated factors, in ``new``, given what of them stays."""
+    a, b, logs = table
+    rows = np.arange(len(first))
+    if pattern[a] and pattern[b]:
         each = np.broadcast_to(logs, (len(first), *logs.shape)).copy()
-        rows = np.arange(len(first))
-        for factor, axis in ((a, 1), (b, 2)):
-            own, moves = first[:, factor], changes[:, factor]
-            kept = np.arange(logs.shape[axis - 1]) == own[:, None]
-            barred = np.where(moves[:, None], kept & (rule == "paper"), ~kept)
-            each[np.expand_dims(barred, 3 - axis).repeat(logs.shape[2 - axis], 3 - axis)] = -np.inf
-        flat = each.reshape(len(first), -1)
-        cumulative = np.exp(flat - flat.max(axis=1, keepdims=True)).cumsum(axis=1)
-        drawn = (cumulative > rng.random(len(first))[:, None] * cumulative[:, -1:]).argmax(axis=1)
-        other[rows, a], other[rows, b] = drawn // logs.shape[1], drawn % logs.shape[1]
+        if rule == "paper":
+            each[rows, first[:, a]] = -np.inf
+            each[rows, :, first[:, b]] = -np.inf
+    elif pattern[a] or pattern[b]:
+        moves, stays, given = (a, b, logs.T) if pattern[a] else (b, a, logs)
+        each = given[first[:, stays]]
+        if rule == "paper":
+            each[rows, first[:, moves]] = -np.inf
+    else:
+        return
+    flat = each.reshape(len(first), -1)
+    cumulative = np.exp(flat - flat.max(axis=1, keepdims=True)).cumsum(axis=1)
+    drawn = (cumulative > rng.random((len(first), 1)) * cumulative[:, -1:]).argmax(axis=1)
+    if pattern[a] and pattern[b]:
+        new[:, a], new[:, b] = drawn // logs.shape[1], drawn % logs.shape[1]
+    else:
+        new[:, moves] = drawn

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Unit = tuple[Any, ...]  # the values of UNIT
-PLACE = ["dataset", "source", "method"]  # nothing is chosen across these
+PLACE = ["dataset", "source", "method", "split"]  # nothing is chosen across these
 CELL = ["metric_id", "score", "mean", "std", "n", "ci95_half_width"]
 COLUMNS = [
     *(
@@ -40,7 +40,7 @@ COLUMNS = [
         *PLACE,
         "chosen",
         "seed",
-        *UNIT[2:],
+        *(name for name in UNIT[2:] if name not in PLACE),
         "criterion",
         "criterion_value",
         "candidates",
@@ -119,6 +119,8 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
     # From a CSV file an empty text is NaN.
     texts = ["setting", "split", "metric_id", "score"]
     runs = frame[frame["kind"] == "run"]
+    if "split" not in runs:  # of a version that had none
+        runs = runs.assign(split="")
     runs = runs.assign(**{name: runs[name].astype(object).fillna("") for name in texts})
     runs = runs.assign(value=runs["value"].astype(float)).sort_values(keys, ignore_index=True)
     if runs.empty:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from disentangle import find
-from disentangle.board import UNIT
+from disentangle.board import UNIT, told
 from disentangle.errors import InputError
 from disentangle.rules import Rule, meaning, parse_rule
 from disentangle.selection import plain
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def selection_board(selected: pd.DataFrame, headlines: Mapping[str, str]) -> str:
-    """What one rule chose, as Markdown: a table per data set and source, a line per choice.
+    """What one rule chose, as Markdown: a table per data set, source and split, a line per choice.
 
     Args:
         selected: of `select`, with one rule.
@@ -28,12 +28,12 @@ def selection_board(selected: pd.DataFrame, headlines: Mapping[str, str]) -> str
     names = sorted(set(selected["rule"]))
     if len(names) != 1:
         raise InputError(f"the frame has the rules {names}; expected one: a table never mixes rules")
-    rule, selected = parse_rule(names[0]), selected.fillna({"chosen": "", "left_out": ""})
+    rule, selected = parse_rule(names[0]), selected.fillna({"chosen": "", "left_out": "", "split": ""})
     parts = [f"# Selection rule: {rule.name}", rule.about]
-    for (dataset, source), of in selected.groupby(["dataset", "source"]):
-        parts += [f"## {dataset} ({source})", _table(of, rule, headlines)]
-        told = of.drop_duplicates("method")[["method", "left_out"]].itertuples(index=False, name=None)
-        parts += [f"Left out: {_title(method)}: {text}." for method, text in told if text]
+    for (dataset, source, split), of in selected.groupby(["dataset", "source", "split"]):
+        parts += [f"## {dataset} ({source}){told(split)}", _table(of, rule, headlines)]
+        lost = of.drop_duplicates("method")[["method", "left_out"]].itertuples(index=False, name=None)
+        parts += [f"Left out: {_title(method)}: {text}." for method, text in lost if text]
     parts.append(
         "Cells: mean over seeds ± standard deviation (n - 1 in the denominator). **Bold**: the best mean of "
         "a column. Candidates: how many there were to choose from; of equal ones the first is taken."

@@ -33,7 +33,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         method: a method's name, or several.
         hyper: hyperparameters, each a value or a list of values.
         seeds, steps, batch, lr, latents, precision: instead of the study's.
-        split: which images training shows, see `disentangle.splits`; a list is an axis of the grid.
+        split: the same, or a list, which is an axis of the grid.
     """
 
     dataset: str | list[str]
@@ -45,7 +45,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     lr: Rate | None = None
     latents: Positive | None = None
     precision: Precision | None = None
-    split: str | list[str] = ""
+    split: str | list[str] | None = None
 
 
 class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -58,6 +58,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         seeds: of every block that has none of its own.
         steps, batch, lr, latents: the protocol's, unless said otherwise.
         precision: the arithmetic of training, ``"fp32"``, ``"tf32"`` or ``"bf16"``.
+        split: which images training shows; see `disentangle.splits`.
         source: ``"official"``, ``"drawn"``, ``"user"``, or ``"auto"``: official where the file is found, and
             user for a user's own images.
         metrics: names such as ``"mig"`` or ``"sap@dlib"``, or tables with a name and options; all metrics
@@ -80,6 +81,7 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     lr: Rate = 1e-4
     latents: Positive = 10
     precision: Precision = "fp32"
+    split: str = ""
     source: Literal["auto", "official", "drawn", "user"] = "auto"
     metrics: list[str | dict[str, Any]] | None = None
     rows: Annotated[int, msgspec.Meta(ge=2)] | None = None
@@ -230,7 +232,7 @@ def rankings(study: Study, runs: Sequence[Run]) -> list[Task]:
 def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]:
     seeds = study.seeds if block.seeds is None else block.seeds
     axes = {"dataset": _list(block.dataset), "method": _list(block.method), "seeds": seeds}
-    axes["split"] = _list(block.split)
+    axes["split"] = _list(_first(block.split, study.split))
     axes |= {f"hyper.{name}": _list(values) for name, values in block.hyper.items()}
     for axis, values in axes.items():
         if not values:

@@ -71,7 +71,7 @@ def _lines(row: Row, compared: dict[str, dict[str, Any]]) -> list[dict[str, Any]
         "kind": row["kind"],
         "run_key": row["key"],
         "dataset": row["data"]["name"],
-        "source": row["data"]["source"],
+        "source": _source(row["data"]),
         "data_checksum": row["data"]["checksum"],
         "setting": _setting(run),
         "status": row["status"],
@@ -96,6 +96,12 @@ def _lines(row: Row, compared: dict[str, dict[str, Any]]) -> list[dict[str, Any]
          "metric_seconds": s["seconds"] and round(s["seconds"], 3)}
         for s in scores
     ]  # fmt: skip
+
+
+def _source(data: dict[str, Any]) -> str:
+    """Where images come from; of a user's own which they are, since all sorts of them have that source."""
+    source, checksum = str(data["source"]), str(data["checksum"])
+    return source if source != "user" else f"user:{checksum.rpartition(':')[2][:8]}"
 
 
 def _origin(provenance: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +131,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     (0 where that is negative). Both are empty for a single draw.
 
     The interval is Student's: ``t(0.975, n - 1) * std / sqrt(n)``; empty for n = 1. Only cells of one
-    data source and one metric id are ever joined.
+    data source (of a user's own images: one checksum) and one metric id are ever joined.
     """
     from scipy.stats import t
 

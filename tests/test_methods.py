@@ -1,5 +1,7 @@
 """What holds for every method; a stack against its runs alone is in `test_stack.py`."""
 
+import re
+
 import msgspec
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from disentangle.train import train
 
 TOY = find.get("dataset", "toy").load()
 METHODS = find.names("method")
-PAPERS = {"ae_pca", "ae_ica", "ae"}  # baselines, which have none
+BASELINES = {"ae_pca", "ae_ica", "ae"}  # which have no paper of their own
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +42,10 @@ def test_it_is_described(method):
     described = find.get("method", method)
     assert described.title
     assert described.paper
-    assert method in PAPERS or any(c.isdigit() for c in described.paper)
+    assert method in BASELINES or any(c.isdigit() for c in described.paper)
     names = {f.name for f in msgspec.structs.fields(described.settings)}
-    assert all(name in (described.settings.__doc__ or "") for name in names)
+    text = described.settings.__doc__ or ""
+    assert all(re.search(rf"\b{name}\b.*:", text) for name in names), text
     assert {"k", "pairs"} <= names or not described.pairs
     assert described.decay in {"", *names}
     msgspec.json.encode(described.settings())  # a value for each, which a row can hold
@@ -109,14 +112,14 @@ def test_its_state_goes_through_checkpoints_and_publication(method, tmp_path, mo
 
 
 def heads(model, scale):
-    """Make the codes extreme: constant heads with these means and, of a posterior, these log-variances."""
+    """Make the codes extreme and differ from image to image: far means and, of a posterior, log-variances."""
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and module.out_features == 10:
             log_var = name.endswith("log_var")
             spread = torch.linspace(-1, 1, 10)
             values = torch.where(spread > 0, 20, scale) if log_var else spread * abs(scale) / 2
             with torch.no_grad():
-                module.weight.zero_()
+                module.weight.mul_(abs(scale) * 3)
                 module.bias.copy_(values)
 
 
@@ -174,10 +177,28 @@ def test_factor_vae_trains_each_network_by_its_own_loss_with_its_own_adam():
     assert np.array_equal(np.sort(order, axis=0), np.tile(np.arange(4), (10, 1)).T)
 
 
-def test_factor_vae_counts_updates_as_the_released_code_does(tmp_path):
+def test_factor_vae_counts_updates_as_the_released_code_does(tmp_path, monkeypatch):
     one = run("factor_vae", steps=20, hyper={"updates": "dlib"})
+    advance = Stack.advance
+
+    def killed(self, steps):
+        if self.step >= 10:
+            raise KeyboardInterrupt
+        advance(self, steps)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stack, "advance", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train([one], TOY, tmp_path, device="cpu", checkpoint_every=5)
     [trained] = train([one], TOY, tmp_path, device="cpu")
     assert (trained.step, one.steps, one.updates()) == (11, 20, 11)
+    assert [run("factor_vae", steps=n, hyper={"updates": "dlib"}).updates() for n in (0, 1, 2, 3, 21)] == [
+        0,
+        1,
+        2,
+        2,
+        11,
+    ]
     assert run("factor_vae", steps=20).updates() == 20
     [eleven] = train([run("factor_vae", steps=11)], TOY, device="cpu")
     assert torch.equal(weights(trained.model), weights(eleven.model))

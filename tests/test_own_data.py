@@ -490,10 +490,10 @@ def test_a_study_of_ones_own_images(folder):
     outcomes = launch.carry_out(study, folder, workers=1, device="cpu", say=lambda text: None)
     assert [o.status for o in outcomes] == ["done"] * (2 + len(NAMES)), [o.message for o in outcomes]
     text = write_tables(folder)
-    assert "mine (user)" in text
+    assert f"mine (user:{data.checksum.removeprefix('sha256:')[:8]})" in text
     assert "missing" not in text.split("Cells:")[0]
     table = pd.read_csv(folder / "table.csv")
-    assert table["source"].unique().tolist() == ["user"]
+    assert table["source"].str.startswith("user:").all()
     assert table["data_checksum"].unique().tolist() == [data.checksum]
     assert set(table["method"]) == {"vae", "ada_gvae", *NAMES}
     for row in read_rows(folder):

@@ -287,7 +287,10 @@ def test_other_studies_read_back_too(tmp_path, description, lr, calibration, pre
             Grid(dataset="toy", method="beta_vae", hyper={"beta": beta}, seeds=list(range(200)), lr=0.5),
             Grid(dataset=["toy"], method=["vae", "ae"], steps=0, precision="tf32"),
             Grid(
-                dataset="toy", method="ada_gvae", hyper={"pairs": "dlib", "k": ["rnd", 1]}, split=["", "a b"]
+                dataset="toy",
+                method="ada_gvae",
+                hyper={"pairs": "dlib", "k": ["rnd", 1]},
+                split=["", "correlated x y 0.5"],
             ),
         ],
     )

@@ -13,11 +13,18 @@ from disentangle.__main__ import app
 from disentangle.data import FactorData
 from disentangle.errors import InputError
 from disentangle.find import get
-from disentangle.ranking import rank
+from disentangle.ranking import Ranking, rank
 from disentangle.run import Run
 from disentangle.train import train
 
 STEPS = 3
+
+
+def test_keys_are_those_of_versions_without_splits() -> None:
+    run = Run(method="vae", dataset="toy", steps=5)
+    assert (run.key(), Ranking(runs=(run.complete(),)).key()) == ("6e675d496716e338", "82f70a56fb99fed6")
+    other = Run(method="vae", dataset="toy", steps=5, split="without size=1")
+    assert Ranking(runs=(other,)).key() != Ranking(runs=(run,)).key()
 
 
 @pytest.fixture(scope="module")

@@ -404,3 +404,18 @@ def test_nothing_eligible_is_better_and_the_order_of_the_rows_does_not_matter(va
         assert found["left_out"][0]
     shuffled = frame.iloc[random.sample(range(len(frame)), len(frame))]
     pd.testing.assert_frame_equal(select(shuffled, rule), found, check_exact=True)
+
+
+def test_nothing_is_chosen_across_splits():
+    """A split is what a model saw, not a setting of it."""
+    own = betas("mig", {1: [0.7, 0.8], 4: [0.1, 0.2]}, split="correlated x y 0.1")
+    found = choose([*TWO, *own], "oracle:mig")
+    assert found[["split", "chosen"]].values.tolist() == [["", "beta=4"], ["correlated x y 0.1", "beta=1"]]
+    assert found["candidates"].tolist() == [2, 2]
+    fixed = choose([*TWO, *own], "fixed", {"beta_vae": {"beta": 4}})
+    assert fixed["chosen"].tolist() == ["beta=4"] * 2
+    text = board(found, {"mig@1": "mig"})
+    assert "## toy (drawn), trained on `correlated x y 0.1`" in text
+    assert text.count("**0.") == 2
+    frame = tidy(TWO).drop(columns="split")  # of a version that had none
+    assert select(frame, parse_rule("oracle:mig"))["chosen"].tolist() == ["beta=4"]

@@ -13,7 +13,7 @@ from disentangle import FactorData, InputError, Run, find
 from disentangle.batches import Batches
 from disentangle.images import Pixels
 from disentangle.sampling import Sampler
-from disentangle.splits import parse, shown, tidy, weights
+from disentangle.splits import parse, tidy
 from disentangle.train import train
 from disentangle.weak import weak_reconstruction
 
@@ -61,7 +61,7 @@ def test_every_image_is_drawn_as_often_as_any_other():
 
 def test_a_correlation_weights_as_its_formula_says():
     data = grid(sizes=(5, 2, 9)).with_split("correlated a c 0.2")
-    each = weights(parse(data.split, data), data).reshape(5, 2, 9)
+    each = parse(data.split, data).weights().reshape(5, 2, 9)
     for a, b, c in itertools.product(*map(range, (5, 2, 9))):
         assert each[a, b, c] == pytest.approx(np.exp(-((a / 4 - c / 8) ** 2) / (2 * 0.2**2)))
     factors = drawn(data)
@@ -69,7 +69,7 @@ def test_a_correlation_weights_as_its_formula_says():
     found = np.bincount(factors[:, 0] * 9 + factors[:, 2], minlength=45) / 20_000
     expected = each[:, 0].ravel() / each[:, 0].sum()
     assert np.allclose(found, expected, atol=0.01)
-    turned = weights(parse("anticorrelated c a 0.2", data), data).reshape(5, 2, 9)
+    turned = parse("anticorrelated c a 0.2", data).weights().reshape(5, 2, 9)
     assert np.allclose(turned, each[::-1])
     strengths = [
         np.corrcoef(drawn(data.with_split(f"correlated a c {s}"))[:, [0, 2]].T)[0, 1] for s in (0.1, 0.4, 5)
@@ -90,9 +90,9 @@ def test_two_correlations_and_a_hole_go_together():
 
 def test_what_is_held_out_is_never_shown_but_scored():
     data = grid().with_split("without 25%")
-    held = ~shown(parse(data.split, data), data)
+    held = ~parse(data.split, data).shown
     assert held.sum() == 15
-    assert np.array_equal(held, ~shown(parse("without 25%", data), data))
+    assert np.array_equal(held, ~parse("without 25%", data).shown)
     found = Sampler(data).images(5000, np.random.default_rng(0))
     assert set(found) == set(np.flatnonzero(~held))
     assert len(data.all_factors()) == 60
@@ -106,7 +106,7 @@ def test_what_is_held_out_is_never_shown_but_scored():
 def test_pairs_are_of_what_is_shown_and_change_what_they_say(rule, split, k):
     data = grid().with_split(split)
     pairs = data.pairs(4000, k, rule, 0)
-    there = shown(parse(split, data), data)
+    there = parse(split, data).shown
     for factors in (pairs.first, pairs.second):
         assert there[np.ravel_multi_index(tuple(factors.T), SIZES)].all()
     assert (pairs.changed <= pairs.redrawn).all()
@@ -138,9 +138,50 @@ def test_a_strength_whose_weights_underflow_still_gives_pairs():
     assert (pairs.changed.sum(1) >= 1).all()
 
 
+def test_held_out_images_stay_out_where_all_weights_underflow():
+    data = TOY.with_split(
+        "correlated x y 0.003 and " + " and ".join(f"without x={i} y={i}" for i in range(8))
+    )
+    factors = drawn(data, 500)
+    assert (factors[:, 1] != factors[:, 2]).all()
+    assert (np.abs(factors[:, 1] - factors[:, 2]) == 1).all()
+    assert len(np.unique(factors, axis=0)) == 3 * 14
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_only_partner_is_found(k):
+    """Of 8,000 cells three have images; the last differs from the others in all factors."""
+    data = grid([0, 1, 7_999], sizes=(20, 20, 20))
+    if k == 2:
+        with pytest.raises(InputError, match="in 2 factors"):
+            data.pairs(5, k)
+        return
+    pairs = data.pairs(50, k, "paper", 0)
+    assert (pairs.changed.sum(1) == k).all()
+
+
+def test_which_factor_changes_is_uniform_over_those_that_can():
+    """From cell (0, 0) one other is reached along a and 22 along b."""
+    cells = [*range(23), 183]
+    pairs = grid(cells, sizes=(24, 183)).pairs(20_000, 1, "paper", 0)
+    start = (pairs.first == 0).all(1)
+    assert start.sum() > 500
+    assert pairs.redrawn[start].mean(0) == pytest.approx([0.5, 0.5], abs=0.07)
+
+
+def test_many_factors_that_change_are_tried_and_then_weighed():
+    sizes = (20, 20, 20)  # 6,859 combinations of three new values
+    data = grid(sizes=sizes).with_split("correlated a c .1 and without 90%")
+    pairs = data.pairs(300, 3, "paper", 0)
+    assert pairs.changed.all()
+    assert parse(data.split, data).shown[np.ravel_multi_index(tuple(pairs.second.T), sizes)].all()
+    apart = np.abs(pairs.second[:, 0] - pairs.second[:, 2]) / 19
+    assert apart.mean() < 0.12
+
+
 def test_an_image_without_a_partner_is_told():
     lonely = grid([0, 59])  # all three factors differ
-    with pytest.raises(InputError, match=r"no image that training shows was found to differ .* in 1 factors"):
+    with pytest.raises(InputError, match=r"none was found to differ .* in 1 factors, nor from 999 others"):
         lonely.pairs(3, 1)
     assert lonely.pairs(3, 3).changed.all()
 
@@ -162,10 +203,10 @@ def test_pairs_of_any_grid_exist(draw):
     rule = draw.draw(st.sampled_from(["paper", "dlib"]))
     try:
         pairs = data.pairs(20, 1, rule, 0)
-    except InputError:  # nothing can change, or no two images differ in one factor
+    except InputError:  # no factor can change, or no two images differ in one
         factors = data.factors(np.arange(len(data)))
-        apart = (factors[:, None] != factors).sum(2)
-        assert rule == "dlib" or ((apart == 1).sum(1) == 0).any()
+        assert rule == "paper"
+        assert not ((factors[:, None] != factors).sum(2) == 1).any()
         return
     assert set(np.ravel_multi_index(tuple(pairs.second.T), sizes)) <= set(cells)
     assert (pairs.changed.sum(1) <= 1).all()
@@ -196,7 +237,18 @@ def test_a_split_is_part_of_a_run_and_written_one_way():
     assert split.complete().split == "correlated x y 0.2"
     assert split.key() == split.complete().key() != plain.key()
     assert split.complete().label() == "vae, correlated x y 0.2"
-    assert tidy("  without   size=2 and  correlated x y 1e-1 ") == "without size=2 and correlated x y 0.1"
+    one = "correlated x y 0.1 and without size=2 x=0-3"
+    for other in (
+        "  without   x=00-03  size=2-2 and  correlated y x 1e-1 ",
+        "correlated x y .10 and without size=2 x=0-3 and correlated y x 0.1",
+    ):
+        assert tidy(other) == tidy(one) == one
+        assert (
+            Run(method="vae", dataset="toy", split=other).key()
+            == Run(method="vae", dataset="toy", split=one).key()
+        )
+    assert tidy("without 050.0%") == "without 50%"
+    assert tidy("correlated a.b 0.10 0.12345678901") == "correlated 0.10 a.b 0.12345678901"
     assert TOY.with_split("").split == ""
     assert TOY.with_split("without  50%").split == "without 50%"
     images = torch.equal(TOY.images([3]), TOY.with_split("without 50%").images([3]))
@@ -210,11 +262,19 @@ def test_a_split_is_part_of_a_run_and_written_one_way():
         ("sorted x y 1", "expected 'correlated A B s'"),
         ("correlated x z 1", "unknown factor of toy 'z'"),
         ("correlated x x 1", "two factors must be different"),
-        ("correlated x y 0", "strength must be a number above 0, got '0'"),
-        ("correlated x y big", "strength must be a number above 0, got 'big'"),
+        ("correlated x y 0", r"strength must be a number from 1e-06 to 1e\+06, got '0'"),
+        ("correlated x y big", r"strength must be a number from 1e-06 .* got 'big'"),
         ("correlated x y 1 and correlated y size 1", "a factor is in two correlations"),
         ("without", "expected 'correlated A B s'"),
+        ("without and without x=1", "expected 'correlated A B s'"),
         ("without x", "'x' is no factor with its values"),
+        ("correlated x y 1e200", r"from 1e-06 to 1e\+06, got '1e200'"),
+        ("correlated x y 1e-7", r"from 1e-06 to 1e\+06, got '1e-7'"),
+        ("correlated x y 1_0", "got '1_0'"),
+        ("without x=1 x=2", "the factor x is there twice"),
+        ("without x=99999999999999999999", "is no factor with its values"),
+        ("without " + "9" * 400 + "%", "is no factor with its values"),
+        ("without x=\u0661", "is no factor with its values"),
         ("without x=8", r"x has the values 0..7, got 'x=8'"),
         ("without x=5-2", r"x has the values 0..7, got 'x=5-2'"),
         ("without 0%", "holds out 0 of 192"),

@@ -114,6 +114,35 @@ def test_sources_and_metric_ids_never_share_a_cell(folder):
     assert summarise(tidy(rows))["n"].tolist() == [1, 1, 1]
 
 
+def test_users_own_images_share_a_cell_only_if_they_are_the_same(folder):
+    tasks = plan(read_study(folder), {"toy": "drawn"})
+    rows = [row_of(t, {MIG: 0.5}, source="user") for t in tasks[:3]]
+    rows[2]["data"]["checksum"] = "sha256:123456789"
+    summary = summarise(tidy(rows))
+    assert summary[["source", "n"]].values.tolist() == [["user:0", 2], ["user:12345678", 1]]
+
+
+def test_each_split_has_a_table_and_a_best_of_its_own(folder):
+    text = TEXT.replace("[[runs]]", 'split = "without size=1"\n[[runs]]\nsplit = ["", "correlated y x 0.20"]')
+    (folder / "study.toml").write_text(text)
+    tasks = plan(read_study(folder), {"toy": "drawn"})
+    assert [t.split for t in tasks[:12:3]] == ["", "", *["correlated x y 0.2"] * 2]
+    rows = [row_of(t, {MIG: v}) for t, v in zip(tasks[:12:3], (0.2, 0.1, 0.3, 0.4), strict=True)]
+    for r, t in zip(rows[2:], tasks[6:12:3], strict=True):
+        r["run"]["split"] = t.split
+    for path in (folder / "rows").glob("*.json"):
+        path.unlink()
+    for r in rows:
+        (folder / "rows" / f"{r['key']}.json").write_text(json.dumps(r))
+    board = write_tables(folder)
+    first, second = board.split("## toy (drawn), trained on `correlated x y 0.2`")
+    assert "**0.200**" in first
+    assert "**0.400**" in second
+    assert "**0.300**" not in second
+    assert summarise(tidy(rows))["n"].tolist() == [1] * 4
+    assert plan(read_study(folder), {"toy": "drawn"})[0].split == ""
+
+
 def test_a_file_that_is_no_row_is_set_aside(folder):
     for name, text in (("a", "{"), ("b", "[]"), ("c", '{"key": "c"}'), ("d", json.dumps({"key": "x"}))):
         path = folder / "rows" / f"{name}.json"

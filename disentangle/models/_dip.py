@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from disentangle.losses import LossResult
+from disentangle.losses import LossResult, full
 from disentangle.models.vae import VAE, vae_terms
 
 
@@ -17,8 +17,9 @@ def covariance(mu: Tensor) -> Tensor:
     >>> covariance(torch.tensor([[0.0, 0.0], [2.0, 4.0]])).tolist()
     [[1.0, 2.0], [2.0, 4.0]]
     """
-    centred = mu - mu.mean(dim=0)
-    return centred.T @ centred / mu.shape[0]
+    centred = full(mu) - full(mu).mean(dim=0)
+    # No matrix product, which other precisions would round.
+    return (centred.unsqueeze(2) * centred.unsqueeze(1)).mean(dim=0)
 
 
 def distance(cov: Tensor, off_diagonal: float | Tensor, diagonal: float | Tensor) -> Tensor:
@@ -43,7 +44,7 @@ def dip_loss(model: VAE, images: Tensor, noise: Tensor, settings: Any, second: b
     reconstruction, kl, out, diagnostics = vae_terms(model, images, noise)
     cov = covariance(out.mu)
     if second:
-        cov = cov + torch.diag_embed(out.log_var.exp().mean(dim=0))
+        cov = cov + torch.diag_embed(full(out.log_var).exp().mean(dim=0))
     weight = settings.lambda_od
     penalty = distance(cov, weight, settings.lambda_d_factor * weight)
     objective = kl + penalty - reconstruction

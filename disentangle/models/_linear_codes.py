@@ -159,6 +159,8 @@ class LinearCodesAE(AE):
 def codes_to_fit(model: LinearCodesAE, data: FactorData, run: Run) -> Floats:
     """The encoder's codes ``(IMAGES, D)`` of images drawn as training draws them, from the run's seed.
 
+    A random part of images is the fixed one that scores have.
+
     They are the encoder's own, whatever the map is: to fit twice is to fit once. What is held out of
     training is not fitted to either.
     """

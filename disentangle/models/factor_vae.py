@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from disentangle.find import Method
-from disentangle.losses import LossResult
+from disentangle.losses import LossResult, full
 from disentangle.models.vae import VAE, build_vae, decode_means, posterior, posterior_mean, vae_terms
 
 WIDTH, DEPTH, SLOPE = 1000, 6, 0.2
@@ -101,11 +101,11 @@ def factor_loss(
     """
     reconstruction, kl, out, diagnostics = vae_terms(model.vae, images, noise)
     z = out.z.squeeze(1)
-    joint = model.discriminator(z, frozen=True)
+    joint = full(model.discriminator(z, frozen=True))
     tc = (joint[:, 0] - joint[:, 1]).mean()
     told = z.detach()
     logits = model.discriminator(torch.cat([told, told.gather(0, shuffle)]))
-    logs = F.log_softmax(logits, dim=1).clamp(math.log(EPSILON), math.log1p(-EPSILON))
+    logs = F.log_softmax(full(logits), dim=1).clamp(math.log(EPSILON), math.log1p(-EPSILON))
     real, shuffled = logs.chunk(2)
     discriminator = -0.5 * (real[:, 0].mean() + shuffled[:, 1].mean())
     objective = kl + settings.gamma * tc - reconstruction + discriminator
