@@ -356,7 +356,7 @@ def study(
         bool, Parameter(help="Only say what would be done, how long and how much disk.", negative="")
     ] = False,
     preset: Annotated[
-        str | None, Parameter(help="A published study: locatello2019 or locatello2020. Needs --write.")
+        str | None, Parameter(help="A published study: locatello2019, locatello2020 or hsu2023.")
     ] = None,
     write: Annotated[Path | None, Parameter(help="The study file that --preset makes.")] = None,
     dataset: Annotated[

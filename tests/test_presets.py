@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from disentangle import InputError, Run
+from disentangle import InputError, Run, find
 from disentangle.presets import (
     INDEX,
-    NAMES,
     PROTOCOL,
     model_number,
     parse_seeds,
@@ -21,7 +20,7 @@ from disentangle.presets import (
     published_number,
     to_toml,
 )
-from disentangle.study import Grid, Study, plan, read_study
+from disentangle.study import Grid, Study, datasets, plan, read_study
 
 DATASETS = [
     "dsprites",
@@ -44,7 +43,7 @@ def lines_of_the_index():
 
 
 def runs_of(study):
-    return plan(msgspec.structs.replace(study, calibration=[]), {"dsprites": "drawn", "shapes3d": "drawn"})
+    return plan(msgspec.structs.replace(study, calibration=[]), dict.fromkeys(datasets(study), "drawn"))
 
 
 def beta_vae(**changes):
@@ -73,7 +72,25 @@ def test_the_weak_study_sweeps_beta_and_k_for_four_methods():
     assert study.seeds == list(range(10))
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_qlae_has_its_authors_settings_for_each_data_set(tmp_path):
+    study = preset("hsu2023")
+    assert (study.steps, study.batch, study.lr, study.seeds) == (200_000, 128, 1e-3, list(range(5)))
+    runs = runs_of(study)
+    assert [(r.dataset, r.latents, r.hyper["weight_decay"]) for r in runs[::5]] == [
+        ("shapes3d", 12, 0.1),
+        ("mpi3d_complex", 14, 0.001),
+    ]
+    assert {(r.method, r.hyper["values"], r.hyper["quantization"]) for r in runs} == {("qlae", 10, 0.01)}
+    assert "infomec@1[latents=discrete]" in study.metric_ids()
+    assert len(study.metric_ids()) == len(find.metrics_of_codes())
+    path = tmp_path / "study.toml"
+    path.write_text(to_toml(study, preset="hsu2023"), encoding="utf-8")
+    assert read_study(path) == study
+    [only] = preset("hsu2023", datasets=["mpi3d_complex"]).runs
+    assert only.latents == 14
+
+
+@pytest.mark.parametrize("name", ["locatello2019", "locatello2020"])
 def test_the_protocol_is_the_published_one(name):
     method = {"locatello2019": "beta_vae", "locatello2020": "ada_gvae"}[name]
     study = preset(name, datasets=["dsprites"], methods=[method])
