@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-COMMANDS = ("data", "train", "score", "study", "status", "table", "demo")
+COMMANDS = ("data", "list", "train", "score", "study", "status", "table", "demo")
 
 
 def cli(*arguments, cwd):

@@ -131,6 +131,7 @@ class LinearCodesAE(AE):
         decoder: maps codes to ``x_hat``.
         latent_dim: the number of latents.
 
+    >>> _ = torch.manual_seed(0)
     >>> model, x = LinearCodesAE(nn.Linear(6, 2), nn.Linear(2, 6), 2), torch.randn(50, 6)
     >>> before = model(x).x_hat
     >>> model.map.set(principal(model.encode(x).z.double().numpy())[0])

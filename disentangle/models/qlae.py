@@ -124,10 +124,10 @@ class QLAE(BaseAutoencoder):
         latent_dim: the number of latents ``D_z``.
         values: how many values each latent may take.
 
-    >>> model = QLAE(nn.Linear(6, 2), nn.Linear(2, 6), latent_dim=2, values=3)
-    >>> x = torch.zeros(4, 6)
-    >>> sorted(set(model.encode(torch.randn(50, 6) * 9).z.flatten().tolist()))
-    [-0.5, 0.0, 0.5]
+    >>> model = QLAE(nn.Identity(), nn.Linear(2, 6), latent_dim=2, values=3)
+    >>> model.encode(torch.tensor([[-9.0, 0.1], [0.2, 0.3]])).z.tolist()
+    [[-0.5, 0.0], [0.0, 0.5]]
+    >>> model, x = QLAE(nn.Linear(6, 2), nn.Linear(2, 6), latent_dim=2), torch.zeros(4, 6)
     >>> sorted(model.compute_loss(x, model(x)).diagnostics)
     ['log_likelihood', 'quantization_error']
     """
