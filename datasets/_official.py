@@ -28,30 +28,30 @@ def check_source(dataset: str, source: str, how: str) -> None:
         raise unknown("source", source, SOURCES)
 
 
-def label(place: Path, source: str, found: str, known: str) -> tuple[str, str]:
+def label(place: Path, source: str, official: bool, reason: str) -> tuple[str, str]:
     """The source and the note of data whose form was checked.
 
     Args:
         place: the file, or the folder of several.
         source: what was asked for, see `check_source`.
-        found: the checksum.
-        known: the checksum of the official file, or what is known of it; equal to `found` if it is that.
+        official: whether this is known to be the official data.
+        reason: why it is not, if so: what was found and expected.
 
     Raises:
-        DataError: the official file is asked for and this is not known to be it.
+        DataError: the official data are asked for and this is not known to be them.
 
-    >>> label(Path("a.npz"), "auto", "md5:1", "md5:1")
+    >>> label(Path("a.npz"), "auto", True, "")
     ('official', '')
-    >>> label(Path("a.npz"), "user", "md5:1", "md5:1")
+    >>> label(Path("a.npz"), "user", True, "")
     ('user', '')
-    >>> label(Path("a.npz"), "auto", "md5:2", "md5:1")[0]
+    >>> label(Path("a.npz"), "auto", False, "found md5:2, expected md5:1")[0]
     'user'
     """
-    if found == known:
+    if official:
         return ("user" if source == "user" else "official"), ""
     if source == "official":
         raise DataError(
-            f"{place}: found {found}, expected {known}: it has the form of the official data, but is not"
-            " known to be it; load it as source 'user'"
+            f"{place}: {reason}: it has the form of the official data, but is not known to be them; load it"
+            " as source 'user'"
         )
-    return "user", f"Has the form of the official data, but is not known to be it ({found}, not {known})."
+    return "user", f"Has the form of the official data, but is not known to be them ({reason})."

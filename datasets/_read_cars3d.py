@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import os
 import tarfile
 import zlib
@@ -18,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle.cached import cached_chunks
+from disentangle.datasets._mat import read_bytes
 from disentangle.datasets._resize import resize
 from disentangle.errors import DataError
-from disentangle.files import data_folder, file_md5, find_file
+from disentangle.files import data_folder, file_md5, find_file, reading
 
 ARCHIVE = "nips2015-analogy-data.tar.gz"
-FOLDERS = (".", "cars", "data/cars")  # below the named folder or the data folder
+FOLDERS = ("data/cars", "cars")  # where the files are below the named folder or the data folder
 CACHE = "cars3d-1"  # the number rises when the images change
 
 
@@ -54,10 +54,12 @@ OFFICIAL = Expected((4, 24, 183), 128, "4e866a7919c1beedf53964e6f7a23686")
 
 
 def find(path: str | os.PathLike[str] | None, how: str) -> Path:
-    """The archive, or the folder of ``.mat`` files.
+    """The archive, or the folder of ``car_*.mat`` files.
 
     Args:
-        path: the archive, the folder that it or the ``.mat`` files are in, or one of these.
+        path: the archive, the folder that it or the ``.mat`` files are in, or one of these. Without it the
+            archive is searched for by `disentangle.files.find_file`, and the folders `FOLDERS` in the data
+            folder.
         how: how to get the archive, for the message.
 
     Raises:
@@ -69,11 +71,13 @@ def find(path: str | os.PathLike[str] | None, how: str) -> Path:
     archive = find_file(ARCHIVE) if path is None else named / ARCHIVE
     if archive is not None and archive.is_file():
         return archive
-    folder = named.parent if named.is_file() else named
-    for below in FOLDERS:
-        if _mat_files(folder / below):
-            return folder / below
-    raise DataError(f"{named}: found neither {ARCHIVE} nor a folder of .mat files: {how}")
+    folders = [named / below for below in FOLDERS] + ([] if path is None else [named])
+    if _is_car(named.name) and named.is_file():
+        folders = [named.parent]
+    found = next((folder for folder in folders if _mat_files(folder)), None)
+    if found is None:
+        raise DataError(f"{named}: found neither {ARCHIVE} nor a folder of car_*.mat files: {how}")
+    return found
 
 
 def read(place: Path, expected: Expected = OFFICIAL) -> tuple[NDArray[np.uint8], str, str]:
@@ -108,7 +112,8 @@ def _checked(place: Path, expected: Expected) -> Iterator[NDArray[np.uint8]]:
     for name, content in tqdm(contents, "resizing Cars3D", objects, disable=None, leave=False):
         if name in cars:
             raise DataError(f"{place}: {name} is there twice; expected every file once")
-        views = np.moveaxis(_variable(f"{place}: {name}", content, expected), (3, 4), (1, 0))
+        image = read_bytes(f"{place}: {name}", content, "im", expected.shape)
+        views = np.moveaxis(image, (3, 4), (1, 0))
         flat = views.reshape(-1, *views.shape[2:])
         cars[name] = resize(flat, expected.small).reshape(elevations, azimuths, *([expected.small] * 2), 3)
     if len(cars) != objects:
@@ -119,28 +124,12 @@ def _checked(place: Path, expected: Expected) -> Iterator[NDArray[np.uint8]]:
             yield np.stack([car[elevation, azimuth] for car in ordered])
 
 
-def _variable(where: str, content: bytes, expected: Expected) -> NDArray[np.uint8]:
-    """The variable ``im`` of a MATLAB file; nothing else is read, and it only if it holds bytes."""
-    from scipy.io import loadmat, whosmat
-
-    try:
-        found = {name: (kind, shape) for name, shape, kind in whosmat(io.BytesIO(content))}
-        kind, shape = found.get("im", ("missing", ()))
-        right = (kind, shape) == ("uint8", expected.shape)
-        image = loadmat(io.BytesIO(content), variable_names=["im"])["im"] if right else None
-    except Exception as error:  # SciPy has no errors of its own: a damaged file gives a dozen kinds
-        raise DataError(f"{where}: expected a MATLAB file (version 5), found {error!r}") from error
-    if image is None:
-        raise DataError(f"{where}: im is {kind} {shape}; expected uint8 {expected.shape}")
-    return np.asarray(image, np.uint8)
-
-
 def _mat_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.glob("*.mat") if _is_car(file.name))
 
 
 def _is_car(name: str) -> bool:
-    return name.endswith(".mat") and not name.startswith(".")  # as "._car.mat", which a Mac leaves
+    return name.startswith("car_") and name.endswith(".mat")  # not "._car_001_mesh.mat", which a Mac leaves
 
 
 def _folder_md5(folder: Path) -> str:
@@ -150,7 +139,9 @@ def _folder_md5(folder: Path) -> str:
 
 def _folder_contents(folder: Path) -> Iterator[tuple[str, bytes]]:
     for file in _mat_files(folder):
-        yield file.name, file.read_bytes()
+        with reading(file):
+            content = file.read_bytes()
+        yield file.name, content
 
 
 def _archive_contents(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -11,15 +10,16 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disentangle.cached import cached_chunks
-from disentangle.datasets._npy import header
+from disentangle.datasets._checksums import kept
+from disentangle.datasets._npy import header, member_begin
 from disentangle.errors import DataError
-from disentangle.files import file_md5
+from disentangle.files import file_md5, reading
 
 MEMBER = "images.npy"
 CHUNK_BYTES = 1 << 24
@@ -61,47 +61,65 @@ class Found:
     known: bool
 
 
+class Form(NamedTuple):
+    """What a file says of its images.
+
+    Attributes:
+        sizes: of the factors.
+        shape: of the array.
+        begin: where the member with the images begins in the file; None where it is compressed.
+        head: bytes of the member before the first image.
+        crc: of the member.
+    """
+
+    sizes: tuple[int, ...]
+    shape: tuple[int, ...]
+    begin: int | None
+    head: int
+    crc: int
+
+
 def read(path: Path, expected: Expected) -> Found:
     """Check a file and map its images.
 
     The published files are stored without compression, so that the images are mapped from where they lie.
-    A compressed one is unpacked once into the data folder. A process reads through a file once to check it.
+    A compressed one is unpacked once into the data folder. To check a file it is read through once (a
+    compressed one twice); later that is only done again when its size or time has changed, see
+    `disentangle.datasets._checksums`.
 
     Raises:
         DataError: the file is damaged or in another form.
     """
-    sizes, shape, offset = _form(path, expected)
-    state = path.stat()
-    md5 = _md5(path, state.st_size, state.st_mtime_ns)
-    if offset is None:
-        images, _ = cached_chunks(f"mpi3d-{md5}", shape, np.uint8, lambda: _chunks(path, shape))
-        return Found(images, sizes, md5, known=md5 == expected.md5)
-    known = md5 == expected.md5
-    if not known:
-        sha256 = _sha256_of_member(path, state.st_size, state.st_mtime_ns)
-        known = sha256 == expected.sha256
-    return Found(np.memmap(path, np.uint8, "r", offset, shape), sizes, md5, known)
+    with reading(path):
+        state = path.stat()
+    form = _form(path, expected)
+    md5, sha256 = _checksums(path, form, state.st_size, state.st_mtime_ns)
+    known = md5 == expected.md5 or sha256 == expected.sha256
+    if form.begin is None:
+        images, _ = cached_chunks(f"mpi3d-{md5}", form.shape, np.uint8, lambda: _chunks(path, form.shape))
+    else:
+        with reading(path):
+            images = np.memmap(path, np.uint8, "r", form.begin + form.head, form.shape)
+    return Found(images, form.sizes, md5, known)
 
 
-def _form(path: Path, expected: Expected) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
-    """The sizes of the factors, the shape of the array and where in the file it lies, if uncompressed."""
+def _form(path: Path, expected: Expected) -> Form:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(MEMBER) as member:
             shape = _shape(path, member)
-            info, start = archive.getinfo(MEMBER), member.tell()
+            info, head = archive.getinfo(MEMBER), member.tell()
     except DAMAGE as error:
         raise DataError(f"{path}: expected a whole .npz file with images, found {error!r}") from error
     sizes = {prod(layout): layout for layout in expected.layouts}
     if shape[0] not in sizes or shape[1:] != (expected.side, expected.side, 3):
         counts = " or ".join(f"({count}, {expected.side}, {expected.side}, 3)" for count in sizes)
         raise DataError(f"{path}: images has the shape {shape}; expected {counts}")
-    if info.file_size != start + prod(shape):
+    if info.file_size != head + prod(shape):
         raise DataError(
-            f"{path}: images takes {info.file_size - start:,} bytes; expected {prod(shape):,} of {shape}"
+            f"{path}: images takes {info.file_size - head:,} bytes; expected {prod(shape):,} of {shape}"
         )
-    if info.compress_type != zipfile.ZIP_STORED:
-        return sizes[shape[0]], shape, None
-    return sizes[shape[0]], shape, _start_of(path, info) + start
+    begin = member_begin(path, info) if info.compress_type == zipfile.ZIP_STORED else None
+    return Form(sizes[shape[0]], shape, begin, head, info.CRC)
 
 
 def _shape(path: Path, member: IO[bytes]) -> tuple[int, ...]:
@@ -111,20 +129,6 @@ def _shape(path: Path, member: IO[bytes]) -> tuple[int, ...]:
         order = "column-major" if columns_first else "row-major"
         raise DataError(f"{path}: images is {dtype} {shape}, {order}; expected uint8 (N, H, W, 3), row-major")
     return shape
-
-
-def _start_of(path: Path, info: zipfile.ZipInfo) -> int:
-    """Where a stored member's content begins: after its local header, a name and a field of any length."""
-    with path.open("rb") as file:
-        file.seek(info.header_offset)
-        header = file.read(30)
-    if len(header) != 30 or header[:4] != b"PK\3\4":
-        raise DataError(
-            f"{path}: found no header of {MEMBER} at {info.header_offset:,}; expected a whole .npz"
-        )
-    name, extra = struct.unpack("<HH", header[26:])
-    start: int = info.header_offset + 30 + name + extra
-    return start
 
 
 def _chunks(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
@@ -151,14 +155,28 @@ def _pieces(path: Path, size: int, header: bool) -> Iterator[bytes]:
         raise DataError(f"{path}: expected a whole .npz file with images, found {error!r}") from error
 
 
-@cache  # once per process, and again when the file's size or time has changed
-def _md5(path: Path, size: int, modified: int) -> str:
-    return file_md5(path)
+@cache  # where the data folder cannot be written, once per process at least
+def _checksums(path: Path, form: Form, size: int, mtime_ns: int) -> tuple[str, str]:
+    """The MD5 of the file and the SHA-256 of its member."""
+    return kept(path, size, mtime_ns, lambda: _computed(path, form))
 
 
-@cache
-def _sha256_of_member(path: Path, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
-    for content in _pieces(path, CHUNK_BYTES, header=True):
-        digest.update(content)
-    return digest.hexdigest()
+def _computed(path: Path, form: Form) -> tuple[str, str]:
+    """The checksums; the member's CRC-32 is compared on the way."""
+    md5, sha256, crc = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    if form.begin is None:
+        for content in _pieces(path, CHUNK_BYTES, header=True):
+            sha256.update(content)
+        return file_md5(path), sha256.hexdigest()
+    begin, done = form.begin, 0
+    end = begin + form.head + prod(form.shape)
+    with reading(path), path.open("rb") as file:
+        while content := file.read(CHUNK_BYTES):
+            md5.update(content)
+            part = memoryview(content)[max(0, begin - done) : max(0, end - done)]
+            sha256.update(part)
+            crc = zlib.crc32(part, crc)
+            done += len(content)
+    if crc != form.crc:
+        raise DataError(f"{path}: {MEMBER} has the CRC-32 {crc:#010x}; expected {form.crc:#010x}")
+    return md5.hexdigest(), sha256.hexdigest()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle.errors import DataError
-from disentangle.files import find_file
+from disentangle.files import find_file, reading
 
 FILES = ("scream.jpg", "scream.png")
 # Where disentanglement_lib's dlib_download_data fetches it.
@@ -49,27 +49,19 @@ def find(path: str | os.PathLike[str] | None = None) -> Path | None:
 def read(path: Path) -> Picture:
     """The picture in a file, reduced as the reference does: to fit into 350 x 274 pixels, never enlarged.
 
-    Departures: a picture that is grey or transparent becomes RGB (the reference fails, or fails later).
-    Pillow now reads large JPEGs at more than twice the size before it reduces them; that of 2019 did at
-    the size itself or more, so that pixels may differ a little from the reference's.
+    It is reduced as Pillow did in 2019, when the reference was written: sides are rounded down, and of a JPEG
+    the decoder reduces by 8, 4 or 2 as far as it can before. (Pillow now rounds to the nearest, and lets the
+    decoder do less.) As there, an orientation in EXIF data is ignored.
+
+    Departure: a picture that is grey or transparent becomes RGB (the reference fails, or fails later).
 
     Raises:
-        DataError: the file is no picture, damaged, or too small for a piece of 64 x 64.
+        DataError: the file is no JPEG or PNG, damaged, of more than 8 bits a grey pixel, or too small for a
+            piece of 64 x 64.
     """
-    from PIL import Image
-
-    try:
+    with reading(path):
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            original = f"{image.width}x{image.height}"
-            coloured = image if image.mode == "RGB" else image.convert("RGB")
-            coloured.thumbnail(LARGEST, Image.Resampling.BICUBIC, reducing_gap=2.0)
-            pixels = np.array(coloured)
-    except (
-        *(OSError, ValueError, SyntaxError, EOFError),  # what Pillow raises for files in a bad form
-        *(struct.error, zlib.error, Image.DecompressionBombError),
-    ) as error:
-        raise DataError(f"{path}: expected a picture (JPEG or PNG), found {error!r}") from error
+    original, pixels = _reduced(path, content)
     if min(pixels.shape[:2]) < PIECE:
         height, width = pixels.shape[:2]
         raise DataError(
@@ -79,3 +71,37 @@ def read(path: Path) -> Picture:
     official = hashlib.md5(content, usedforsecurity=False).hexdigest() == MD5
     sha256 = hashlib.sha256(content).hexdigest()
     return Picture(pixels, official, f"{path.name}, SHA-256 {sha256[:16]}...")
+
+
+def _reduced(path: Path, content: bytes) -> tuple[str, NDArray[np.uint8]]:
+    """The original's size, and the pixels after it is reduced."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+            original, mode, size = f"{image.width}x{image.height}", image.mode, _fitting(*image.size)
+            if mode[0] in "IF":  # Pillow would clip its pixels at 255, or fail
+                raise DataError(f"{path}: the picture has pixels of kind {mode}; expected 8 bits a channel")
+            coloured = image if mode == "RGB" else image.convert("RGB")
+            if size != coloured.size:
+                coloured.draft(None, size)  # does something to a JPEG only
+                coloured = coloured.resize(size, Image.Resampling.BICUBIC)
+            pixels = np.array(coloured)
+    except DataError:  # a ValueError, too
+        raise
+    except (
+        *(OSError, ValueError, SyntaxError, EOFError),  # what Pillow raises for files in a bad form
+        *(struct.error, zlib.error, Image.DecompressionBombError),
+    ) as error:
+        raise DataError(f"{path}: expected a picture (JPEG or PNG), found {error!r}") from error
+    return original, pixels
+
+
+def _fitting(width: int, height: int) -> tuple[int, int]:
+    """The size to which Pillow's ``thumbnail`` of 2019 reduced a picture: to the width, then the height."""
+    x, y = width, height
+    if x > LARGEST[0]:
+        x, y = LARGEST[0], max(y * LARGEST[0] // x, 1)
+    if y > LARGEST[1]:
+        x, y = max(x * LARGEST[1] // y, 1), LARGEST[1]
+    return x, y

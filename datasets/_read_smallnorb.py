@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from disentangle.cached import cached_array
 from disentangle.datasets._resize import resize
 from disentangle.errors import DataError
-from disentangle.files import data_folder, file_md5, find_file
+from disentangle.files import data_folder, file_md5, find_file, reading
 
 SETS = ("smallnorb-5x46789x9x18x6x2x96x96-training", "smallnorb-5x01235x9x18x6x2x96x96-testing")
 STEMS = tuple(f"{name}-{part}" for name in SETS for part in ("dat", "cat", "info"))
@@ -75,11 +75,12 @@ def find(path: str | os.PathLike[str] | None, how: str) -> dict[str, Path]:
     """The six files by stem, all from one folder, each ``.mat.gz`` or unpacked ``.mat``.
 
     Args:
-        path: the folder, or one of the files in it; see `disentangle.files.find_file`.
+        path: the folder, or one of the files in it; without it both are searched for, see
+            `disentangle.files.find_file`.
         how: how to get the files, for the message.
 
     Raises:
-        DataError: one is not there.
+        DataError: the path is neither, or one of the files is not there.
     """
     names = {stem: (f"{stem}.mat.gz", f"{stem}.mat") for stem in STEMS}
     if path is None:
@@ -87,14 +88,19 @@ def find(path: str | os.PathLike[str] | None, how: str) -> dict[str, Path]:
         folder = data_folder() if first is None else first.parent
     else:
         named = Path(path).expanduser()
+        if not named.is_dir() and not (named.is_file() and named.name in MD5):
+            raise DataError(f"{named}: expected a folder of SmallNORB's six files, or one of them; {how}")
         folder = named if named.is_dir() else named.parent
     files = {
         stem: next((folder / name for name in both if (folder / name).is_file()), None)
         for stem, both in names.items()
     }
     missing = [f"{stem}.mat.gz" for stem, file in files.items() if file is None]
+    if len(missing) == len(files):
+        raise DataError(f"{folder} has none of SmallNORB's six files; {how}")
     if missing:
-        raise DataError(f"{folder} lacks {', '.join(missing)}; expected all six files of SmallNORB: {how}")
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(f"{folder} lacks {missing[0]}{more} of SmallNORB's six files; {how}")
     return {stem: file for stem, file in files.items() if file is not None}
 
 
@@ -202,8 +208,9 @@ def _check_header(path: Path, file: IO[bytes], magic: int, shape: tuple[int, ...
 
 
 def _opened(path: Path) -> IO[bytes]:
-    # GzipFile reads and closes as a file does, which its type does not say.
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    with reading(path):
+        # GzipFile reads and closes as a file does, which its type does not say.
+        return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
 def _content(path: Path, file: IO[bytes], size: int) -> bytes:

@@ -17,6 +17,7 @@ from disentangle.images import Pixels
 
 URL = f"http://www.scottreed.info/files/{_read_cars3d.ARCHIVE}"
 FACTORS = ("elevation", "azimuth", "object")
+VALUES = (np.arange(4), np.arange(24), np.arange(183))
 
 
 def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> FactorData:
@@ -34,7 +35,7 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
             is known.
         path: the archive, or the folder that it or the unpacked ``.mat`` files are in; without it the archive
             is looked for in ``$DISENTANGLE_DATA`` and the user's cache, unpacked files in
-            ``cars`` or ``data/cars`` in the former.
+            ``data/cars`` or ``cars`` in the former. The files are those named ``car_*.mat``.
 
     Returns:
         The data, labelled with its source. The resized images are cached in the data folder (216 MB) and
@@ -55,14 +56,13 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     check_source("cars3d", source, how)
     place = _read_cars3d.find(path, how)
     images, sha256, md5 = _read_cars3d.read(place)
-    found = f"md5:{md5}" if md5 else "unpacked files"
-    kind, note = label(place, source, found, f"md5:{_read_cars3d.OFFICIAL.md5}")
+    found, official = f"md5:{md5}" if md5 else "unpacked files", _read_cars3d.OFFICIAL.md5
+    kind, note = label(place, source, md5 == official, f"found {found}, expected md5:{official}")
     return _data(images, kind, f"md5:{md5}" if md5 else f"sha256:{sha256}", note)
 
 
 def _data(images: np.ndarray, source: str, checksum: str, note: str) -> FactorData:
-    values = (np.arange(4), np.arange(24), np.arange(183))
-    return FactorData("cars3d", FACTORS, values, Pixels(images), source, checksum, note)
+    return FactorData("cars3d", FACTORS, VALUES, Pixels(images), source, checksum, note)
 
 
 def download() -> Path:

@@ -14,7 +14,7 @@ from disentangle.find import Dataset
 from disentangle.random_images import Coloured
 
 RECIPE = "color_dsprites-1"  # the number rises when the images change
-NOTE = "Each sprite has a random colour, channels uniform in [0.5, 1], on black."
+NOTE = "Each sprite has a random colour, channels uniform in [0.5, 1), on black."
 
 
 def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> FactorData:

@@ -14,6 +14,7 @@ VARIANT = Variant(
     "mpi3d_complex",
     ("real3d_complicated_shapes_ordered.npz", "mpi3d_complex.npz", "mpi3d_real_complex.npz"),
     "https://drive.google.com/file/d/1Tp8eTdHxgUMtsZv5uAoYAbJR1BOa_OQm/view",
+    5.7,
     Expected((SMALL,)),
 )
 
@@ -25,19 +26,8 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     ball, croissant, beer cup), object_size (small, large), camera_height (top, center, bottom),
     background_color (purple, sea green, salmon), horizontal_axis (40) and vertical_axis (40).
 
-    Args:
-        source: ``"official"``: a file with a known checksum, of which there is none as yet; ``"user"``: any
-            of its form; ``"auto"``: so user.
-        path: the official file or its folder; without it ``$DISENTANGLE_DATA`` and the user's cache are
-            searched.
-
-    Returns:
-        The data, labelled with its source. The images are mapped from the file, 5.7 GB; from a
-        compressed one they are unpacked once into the data folder.
-
-    Raises:
-        DataError: the file is missing, damaged or another one; or the images are to be drawn.
-        InputError: there is no such source.
+    Arguments, result and errors are those of `mpi3d_toy.load`. The file takes 5.7 GB. No checksum of it is
+    known, so that its source is ``"user"``.
 
     >>> from disentangle.errors import DataError
     >>> try:
@@ -49,4 +39,4 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     return load_variant(VARIANT, source, path)
 
 
-DATASET = Dataset(title="MPI3D-complex", paper="Gondal et al. 2019", load=load)
+DATASET = Dataset(title="MPI3D-complex", paper="Gondal et al. 2019", load=load, download=VARIANT.download)

@@ -16,6 +16,7 @@ VARIANT = Variant(
     "mpi3d_real",
     ("mpi3d_real.npz",),
     f"{URL}/mpi3d_real.npz",
+    12.7,
     Expected((FULL,), md5="0f33f609918fb5c97996692f91129802"),
 )
 
@@ -27,19 +28,7 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     cube, cylinder, hexagonal prism, pyramid, sphere), object_size (small, large), camera_height (top,
     center, bottom), background_color (purple, sea green, salmon), horizontal_axis (40), vertical_axis (40).
 
-    Args:
-        source: ``"official"``: a file with a known checksum; ``"user"``: any of its form; ``"auto"``:
-            official if the checksum is known, else user.
-        path: the official file or its folder; without it ``$DISENTANGLE_DATA`` and the user's cache are
-            searched.
-
-    Returns:
-        The data, labelled with its source. The images are mapped from the file, 12.7 GB; from
-        a compressed one they are unpacked once into the data folder.
-
-    Raises:
-        DataError: the file is missing, damaged or another one; or the images are to be drawn.
-        InputError: there is no such source.
+    Arguments, result and errors are those of `mpi3d_toy.load`. The file takes 12.7 GB.
 
     >>> from disentangle.errors import DataError
     >>> try:
@@ -51,4 +40,4 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     return load_variant(VARIANT, source, path)
 
 
-DATASET = Dataset(title="MPI3D-real", paper="Gondal et al. 2019", load=load)
+DATASET = Dataset(title="MPI3D-real", paper="Gondal et al. 2019", load=load, download=VARIANT.download)

@@ -18,6 +18,7 @@ VARIANT = Variant(
     "mpi3d_realistic",
     ("mpi3d_realistic.npz", "sim_realistic_64x_ordered_without_heldout_factors.npz"),
     f"{URL}/mpi3d_realistic.npz",
+    12.7,
     Expected(
         (FULL, SMALL),
         md5="59a6225b88b635365f70c91b3e52f70f",
@@ -33,24 +34,8 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     cube, cylinder, hexagonal prism, pyramid, sphere), object_size (small, large), camera_height (top,
     center, bottom), background_color (purple, sea green, salmon), horizontal_axis (40), vertical_axis (40).
 
-    The file of the NeurIPS 2019 challenge has 460,800 images, of four colors (green, red, blue, brown) and
-    four shapes (cone, cube, hexagonal prism, sphere); the one published since has all 1,036,800. Which it is
-    is told by the number of images. (The reference, disentanglement_lib, takes four of each in any case: of
-    the larger file it shows other colors and shapes than it says.)
-
-    Args:
-        source: ``"official"``: a file with a known checksum; ``"user"``: any of its form; ``"auto"``:
-            official if the checksum is known, else user.
-        path: the official file or its folder; without it ``$DISENTANGLE_DATA`` and the user's cache are
-            searched.
-
-    Returns:
-        The data, labelled with its source. The images are mapped from the file, 12.7 GB (the challenge's:
-        5.7 GB); from a compressed one they are unpacked once into the data folder.
-
-    Raises:
-        DataError: the file is missing, damaged or another one; or the images are to be drawn.
-        InputError: there is no such source.
+    Arguments, result, errors and the smaller file of the NeurIPS 2019 challenge are as in `mpi3d_toy.load`.
+    Here ``"official"`` may also rest on the SHA-256 of the images, a third party's, too.
 
     >>> from disentangle.errors import DataError
     >>> try:
@@ -62,4 +47,4 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     return load_variant(VARIANT, source, path)
 
 
-DATASET = Dataset(title="MPI3D-realistic", paper="Gondal et al. 2019", load=load)
+DATASET = Dataset(title="MPI3D-realistic", paper="Gondal et al. 2019", load=load, download=VARIANT.download)

@@ -16,6 +16,7 @@ VARIANT = Variant(
     "mpi3d_toy",
     ("mpi3d_toy.npz", "sim_toy_64x_ordered_without_heldout_factors.npz"),
     f"{URL}/mpi3d_toy.npz",
+    12.7,
     Expected((FULL, SMALL), md5="55889cb7c7dfc655d6e0277beee88868"),
 )
 
@@ -33,8 +34,9 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     the larger file it shows other colors and shapes than it says.)
 
     Args:
-        source: ``"official"``: a file with a known checksum; ``"user"``: any of its form; ``"auto"``:
-            official if the checksum is known, else user.
+        source: ``"official"``: a file with the MD5 that a third party published (nmichlo/disent), not
+            verified here; ``"user"``: any of the file's form; ``"auto"``: official if the MD5 is that, else
+            user.
         path: the official file or its folder; without it ``$DISENTANGLE_DATA`` and the user's cache are
             searched.
 
@@ -56,4 +58,4 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     return load_variant(VARIANT, source, path)
 
 
-DATASET = Dataset(title="MPI3D-toy", paper="Gondal et al. 2019", load=load)
+DATASET = Dataset(title="MPI3D-toy", paper="Gondal et al. 2019", load=load, download=VARIANT.download)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy as np
 from disentangle.data import FactorData
 from disentangle.datasets import _read_smallnorb
 from disentangle.datasets._official import check_source, label
-from disentangle.files import by_hand, data_folder
+from disentangle.files import data_folder
 from disentangle.files import download as download_file
 from disentangle.find import Dataset
 from disentangle.images import Pixels
 
 URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small"
 FACTORS = ("category", "elevation", "azimuth", "lighting")
+VALUES = (np.arange(5), np.linspace(30, 70, 9), np.arange(18) * 20, np.arange(6))
 
 
 def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> FactorData:
@@ -52,26 +54,29 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     ...     print(str(error)[:25])
     smallnorb cannot be drawn
     """
-    first = f"{_read_smallnorb.STEMS[0]}.mat.gz"
     how = (
-        f"`disentangle data smallnorb --download`, or {by_hand(f'{URL}/{first}', first)},"
-        " and so the other five"
+        "get them by `disentangle data smallnorb --download`, or fetch the six smallnorb-*.mat.gz at"
+        f" {URL}/ by hand and put them into {data_folder()}"
     )
     check_source("smallnorb", source, how)
     files = _read_smallnorb.find(path, how)
     images, sha256, others = _read_smallnorb.read(files)
-    first_other = next(
-        (f"{len(others)} other files, {name} of md5:{md5}" for name, md5 in others.items()), ""
-    )
-    place = next(iter(files.values())).parent
-    kind, note = label(place, source, first_other, "the published checksums" if others else "")
+    kind, note = label(next(iter(files.values())).parent, source, not others, _reason(others))
     return _data(images, kind, f"sha256:{sha256}", note)
 
 
+def _reason(others: dict[str, str]) -> str:
+    """Why the files are not known to be the official ones; ``others`` has the MD5 of each that is not."""
+    first = next((f"{name} (md5:{md5})" for name, md5 in others.items()), "")
+    if len(others) == 1:
+        return f"1 file is not the published one: {first}"
+    return f"{len(others)} files are not the published ones: {first} and {len(others) - 1} more"
+
+
 def _data(images: np.ndarray, source: str, checksum: str, note: str) -> FactorData:
-    values = (np.arange(5), np.linspace(30, 70, 9), np.arange(18) * 20, np.arange(6))
-    cells = np.repeat(np.arange(5 * 9 * 18 * 6), 10)
-    return FactorData("smallnorb", FACTORS, values, Pixels(images), source, checksum, note, cells=cells)
+    grid = prod(map(len, VALUES))
+    cells = np.repeat(np.arange(grid), len(images) // grid)  # ten each
+    return FactorData("smallnorb", FACTORS, VALUES, Pixels(images), source, checksum, note, cells=cells)
 
 
 def download() -> Path:

@@ -128,9 +128,30 @@ def official_file(
     return file
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the file in what goes wrong while it is read: an OSError becomes a DataError.
+
+    >>> try:
+    ...     with reading(Path("a.npz")):
+    ...         raise OSError("Input/output error")
+    ... except DataError as error:
+    ...     print(error)
+    a.npz could not be read: Input/output error
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path} could not be read: {error}") from error
+
+
 def file_md5(path: Path) -> str:
-    """The MD5 of a file, the checksum that official files are known by."""
-    with path.open("rb") as file:
+    """The MD5 of a file, the checksum that official files are known by.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
@@ -155,10 +176,19 @@ def download(url: str, name: str, md5: str) -> Path:
         fetcher = pooch.create(
             folder, "", registry={name: f"md5:{md5}"}, urls={name: url}, retry_if_failed=TRIES - 1
         )
-        web = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS))
+        web = pooch.HTTPDownloader(
+            timeout=(CONNECT_SECONDS, READ_SECONDS), headers={"User-Agent": _user_agent()}
+        )
         return Path(fetcher.fetch(name, downloader=web))
     except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
         raise DataError(f"{name} could not be downloaded; {by_hand(url, name)} ({_root(error)})") from error
+
+
+def _user_agent() -> str:
+    """Who asks: some servers (Wikimedia's) refuse a library that does not say what uses it."""
+    from disentangle.provenance import DISTRIBUTION, version
+
+    return f"{DISTRIBUTION}/{version().replace(' ', '-')} (benchmark of disentangled representations)"
 
 
 def _root(error: BaseException) -> str:

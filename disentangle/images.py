@@ -26,7 +26,7 @@ class ImageStore(Protocol):
     Attributes:
         shape: ``(C, H, W)`` of one image.
         random: whether images have a random part, which depends on a key (see
-            `disentangle.random_images`). A store without this attribute counts as one that has none.
+            `disentangle.random_images`); False for images that always look the same.
     """
 
     shape: tuple[int, int, int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from disentangle.datasets._npy import header
+from disentangle.datasets._npy import header, member_begin
 from disentangle.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 24  # read at a time
 FORM = "an .npz with images (N, H, W) or (N, H, W, C) and factors (N, F)"
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError, struct.error)
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError)
 
 
 @contextlib.contextmanager
@@ -87,8 +86,4 @@ def mapped(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(info) as member:
         while member.read(CHUNK_BYTES):  # at the end it compares the checksum, CRC-32
             pass
-    with path.open("rb") as file:
-        # The member's own header ends with a name and a field of any length.
-        file.seek(info.header_offset + 26)
-        ahead = sum(struct.unpack("<HH", file.read(4)))
-    return np.memmap(path, dtype, "r", info.header_offset + 30 + ahead + start, shape)
+    return np.memmap(path, dtype, "r", member_begin(path, info) + start, shape)

@@ -48,7 +48,7 @@ class RandomImages(ABC):
 
     @abstractmethod
     def paint(self, sprites: Tensor, numbers: Tensor) -> Tensor:
-        """Pictures ``(B, H, W, 3)`` of sprites ``(B, H, W, 1)`` and uniform numbers ``(B, numbers)``."""
+        """Pictures ``(B, H, W, 3)`` of sprites ``(B, H, W, 1)`` and ``(B, numbers)`` uniform in [0, 1)."""
 
     def __len__(self) -> int:
         return len(self._sprites)
@@ -78,7 +78,8 @@ class RandomImages(ABC):
 class Coloured(RandomImages):
     """Each sprite in a colour of its own: a pixel is ``x * (1 + u) / 2``, with one u per channel.
 
-    So channels are uniform in [0.5, 1], and the background is black.
+    So channels are uniform in [0.5, 1), as u is in [0, 1), and the background is black. (Of u's 2**24 values
+    float32 rounds the largest to a channel of 1.)
 
     >>> from disentangle.images import Pixels
     >>> store = Coloured(Pixels(torch.ones(2, 1, 1, dtype=torch.uint8), scale=1))
@@ -96,7 +97,7 @@ class Coloured(RandomImages):
 
 
 class Noisy(RandomImages):
-    """Sprites before noise: a pixel is ``min(x + u, 1)``, with one u per pixel and channel.
+    """Sprites before noise: a pixel is ``min(x + u, 1)``, with one u of [0, 1) per pixel and channel.
 
     A sprite stays white, for x is 1 there.
 
@@ -117,10 +118,10 @@ class Noisy(RandomImages):
 class Inverting(RandomImages):
     """Sprites that invert a background, a random piece of a picture in a random tint.
 
-    The background is ``b = (piece + u) / 2``, with one u per channel; a pixel is b, and 1 - b where the
-    sprite is. The piece's upper edge is uniform in 0 .. max(1, height - H) - 1, its left edge likewise:
-    as in the reference the picture's last row and column are never seen, unless it is no larger than
-    the piece (where the reference fails).
+    The background is ``b = (piece + u) / 2``, with one u of [0, 1) per channel; a pixel is b, and 1 - b
+    where the sprite is. The piece's upper edge is uniform in 0 .. max(1, height - H) - 1, its left edge
+    likewise: as in the reference the picture's last row and column are never seen, unless it is no larger
+    than the piece (where the reference fails).
 
     Args:
         sprites: see `RandomImages`.

@@ -30,7 +30,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     Attributes:
         method: a name of `find.names("method")`.
-        dataset: a name of `find.names("dataset")`.
+        dataset: a name of `find.names("dataset")`, or of `find.own_names()`.
         source: which images, ``"drawn"`` or ``"official"`` (``"user"`` for one's own).
         hyper: the method's hyperparameters; those left out take the method's defaults.
         seed: of everything that is drawn.

@@ -58,7 +58,7 @@ class Sampler:
         total = self._cumulative[-1]
         drawn = np.searchsorted(self._cumulative, rng.random(n) * total, side="right")
         last = np.searchsorted(self._cumulative, total)  # for a product that rounds to the total
-        return np.minimum(drawn, last).astype(np.int64)
+        return np.asarray(np.minimum(drawn, last), dtype=np.int64)
 
     def pairs(self, n: int, k: int | str, rule: Rule, rng: np.random.Generator) -> Pairs:
         """``n`` weakly supervised pairs; see `disentangle.pairs.sample_pairs` for the rules.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from disentangle import find
 from disentangle.board import UNIT, told
@@ -30,7 +30,8 @@ def selection_board(selected: pd.DataFrame, headlines: Mapping[str, str]) -> str
         raise InputError(f"the frame has the rules {names}; expected one: a table never mixes rules")
     rule, selected = parse_rule(names[0]), selected.fillna({"chosen": "", "left_out": "", "split": ""})
     parts = [f"# Selection rule: {rule.name}", rule.about]
-    for (dataset, source, split), of in selected.groupby(["dataset", "source", "split"]):
+    groups: Any = selected.groupby(["dataset", "source", "split"])  # whose keys are tuples of texts
+    for (dataset, source, split), of in groups:
         parts += [f"## {dataset} ({source}){told(split)}", _table(of, rule, headlines)]
         lost = of.drop_duplicates("method")[["method", "left_out"]].itertuples(index=False, name=None)
         parts += [f"Left out: {_title(method)}: {text}." for method, text in lost if text]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+CODE = 20  # grey levels that a factor's value takes in the coded images
 MAGIC = {"u1": 0x1E3D4C55, "i4": 0x1E3D4C54, "f4": 0x1E3D4C51, "f8": 0x1E3D4C53}
 
 
@@ -70,6 +71,26 @@ def smallnorb(sizes: tuple[int, ...], side: int, stems: tuple[str, ...]) -> dict
     return dict(zip(stems, arrays, strict=True))
 
 
+def coded_smallnorb(sizes: tuple[int, ...], side: int, stems: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """As `smallnorb`, but bands of the first camera's images show `CODE` times each of the five factors.
+
+    From the top: category, elevation, azimuth, lighting, instance.
+    """
+    arrays = smallnorb(sizes, side, stems)
+    for dat, cat, info in (stems[:3], stems[3:]):
+        instance, elevation, azimuth, lighting = arrays[info].T
+        factors = np.stack([arrays[cat], elevation, azimuth // 2, lighting, instance], axis=1)
+        bands = np.repeat(CODE * factors, -(-side // factors.shape[1]), axis=1)[:, :side]
+        arrays[dat][:, 0] = bands[:, :, None]
+    return arrays
+
+
+def banded_factors(images: np.ndarray) -> np.ndarray:
+    """The factors ``(N, 5)`` that bands of images ``(N, H, W)`` show, from their middles."""
+    middles = ((np.arange(5) + 0.5) / 5 * images.shape[1]).astype(int)
+    return np.rint(images[:, middles, images.shape[2] // 2] / CODE).astype(int)
+
+
 def write_matrices(folder: Path, arrays: Mapping[str, np.ndarray], packed: bool = False) -> None:
     folder.mkdir(exist_ok=True)
     for stem, array in arrays.items():
@@ -114,6 +135,23 @@ def cars(sizes: tuple[int, int, int], side: int) -> dict[str, np.ndarray]:
     images = {name: rng.integers(0, 256, shape, np.uint8) for name in names}
     for image in images.values():
         image[: side // 2] = 255 * (image[: side // 2] > 127)
+    return images
+
+
+def coded_cars(sizes: tuple[int, int, int], side: int) -> dict[str, np.ndarray]:
+    """As `cars`, but the channels show `CODE` times elevation, azimuth and the number of the object."""
+    images = cars(sizes, side)
+    for number, name in enumerate(sorted(images)):
+        for azimuth, elevation in np.ndindex(sizes[1], sizes[0]):
+            images[name][..., azimuth, elevation] = CODE * np.array([elevation, azimuth, number])
+    return images
+
+
+def coded_mpi3d(sizes: tuple[int, ...], side: int) -> np.ndarray:
+    """Images ``(N, side, side, 3)``, row-major over the factors; the first pixels show `CODE` times each."""
+    factors = np.indices(sizes).reshape(len(sizes), -1).T
+    images = np.random.default_rng(2).integers(0, 256, (len(factors), side, side, 3), np.uint8)
+    images[:, 0, : len(sizes)] = CODE * factors[:, :, None]
     return images
 
 

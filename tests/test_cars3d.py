@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import random
+import struct
+import tracemalloc
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import scipy.io
 from PIL import Image
 
 from disentangle.datasets import _read_cars3d as reader
-from disentangle.datasets import cars3d
+from disentangle.datasets import _read_smallnorb, cars3d
+from disentangle.datasets._mat import read_bytes
 from disentangle.errors import DataError, InputError
 from disentangle.files import file_md5
 
@@ -103,12 +107,47 @@ def test_archive_and_folder_are_found(archive: Path, monkeypatch: pytest.MonkeyP
     for path in (folder, folder.parent, home / "own", folder / "car_001_mesh.mat"):
         assert reader.find(path, "") == folder
     for path in (None, home / "nowhere"):
-        with pytest.raises(DataError, match=rf"found neither {reader.ARCHIVE} nor a folder.*fetch it"):
+        place = home / "data" if path is None else path
+        with pytest.raises(
+            DataError, match=rf"{place}: found neither {reader.ARCHIVE} nor a folder of car_\*.*fetch it"
+        ):
             reader.find(path, "fetch it")
     monkeypatch.setenv("DISENTANGLE_DATA", str(home / "own"))
     assert reader.find(None, "") == folder
     monkeypatch.setenv("DISENTANGLE_DATA", str(home))
     assert reader.find(None, "") == archive
+
+
+def test_other_sets_files_are_no_cars(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SmallNORB's files end in .mat, too, and lie in the data folder."""
+    home = archive.parent / "home"
+    home.mkdir()
+    monkeypatch.setenv("DISENTANGLE_DATA", str(home))
+    cars = dict(official.car_files(contents()))
+    norb = home / f"{_read_smallnorb.STEMS[0]}.mat"
+    norb.write_bytes(b"")
+    for path in (None, home, norb):
+        with pytest.raises(DataError, match="found neither"):
+            reader.find(path, "")
+    for name, content in cars.items():
+        (home / name).write_bytes(content)
+    with pytest.raises(DataError, match="found neither"):  # cars that lie among everything else
+        reader.find(None, "")
+    for path in (home, home / FIRST):
+        assert reader.find(path, "") == home
+    assert np.array_equal(reader.read(home, EXPECTED)[0], grid(contents()))
+    for below in ("cars", "data/cars"):  # the one that is preferred comes last
+        folder = unpack(home / below, {**cars, "list.mat": b""})
+        assert reader.find(None, "") == reader.find(home, "") == folder
+        assert np.array_equal(reader.read(folder, EXPECTED)[0], grid(contents()))
+
+
+def test_a_file_that_cannot_be_read_is_named(archive: Path) -> None:
+    folder = unpack(archive.parent / "cars", dict(official.car_files(contents())))
+    (folder / FIRST).unlink()
+    (folder / FIRST).mkdir()
+    with pytest.raises(DataError, match=rf"{FIRST} could not be read.*directory"):
+        reader.read(folder, EXPECTED)
 
 
 def mat(**variables: object) -> bytes:
@@ -133,10 +172,16 @@ CELLS[:] = "text"
         (mat(im={"a": 1}), "im is struct"),
         (mat(mask=contents()[FIRST]), r"im is missing \(\); expected uint8"),
         (official.mat5({"im": contents()[FIRST]})[:-100], "expected a MATLAB file"),
-        (official.mat5({"im": contents()[FIRST]}, compressed=False)[:5000], "expected a MATLAB file"),
+        (
+            official.mat5({"im": contents()[FIRST]}, compressed=False)[:5000],
+            r"expected a MATLAB file \(version 5\), but an element of \d+ bytes is in the place of 4864",
+        ),
         (b"", "expected a MATLAB file"),
         (b"\x89HDF\r\n\x1a\n" + bytes(1000), "expected a MATLAB file"),
         (b"text " * 100, "expected a MATLAB file"),
+        (official.mat5({"im": contents()[FIRST]})[:124] + b"\1\0MI" + bytes(64), "it is big-endian"),
+        (official.mat5({"im": contents()[FIRST]})[:124] + b"\0\2IM" + bytes(64), "its version is 0x0200"),
+        (mat(im=contents()[FIRST] > 127), "im is logical uint8"),
     ],
 )
 def test_a_wrong_matlab_file_is_refused(archive: Path, content: bytes, words: str) -> None:
@@ -148,6 +193,66 @@ def test_a_wrong_matlab_file_is_refused(archive: Path, content: bytes, words: st
             reader.read(place, EXPECTED)
         assert f"{place}: {FIRST}" in str(caught.value)
     assert not list((archive.parent / "data").glob("*.npy"))  # nothing refused is cached
+
+
+SMALL = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+OTHERS = {"mask": np.ones((5, 7), np.uint8), "big": np.ones((400, 400), np.uint8)}
+
+
+@pytest.mark.parametrize("compressed", [[False, False, False], [True, False, True], [False, True, True]])
+def test_an_array_is_read_beside_others_of_any_length(compressed: list[bool]) -> None:
+    content = official.mat5({})
+    for pair, packed in zip((*OTHERS.items(), ("im", SMALL)), compressed, strict=True):
+        content += official.mat5(dict([pair]), packed)[128:]
+    assert np.array_equal(read_bytes("a.mat", content, "im", SMALL.shape), SMALL)
+    assert np.array_equal(read_bytes("a.mat", content, "mask", (5, 7)), OTHERS["mask"])
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_no_damage_of_a_matlab_file_ends_the_process(compressed: bool) -> None:
+    """SciPy's reader dies of some of these, such as an element's kind that is none."""
+    content = bytearray(official.mat5({"x": OTHERS["mask"], "im": SMALL}, compressed))
+    content += mat(s={"a": 1}, text="text", im2=SMALL)[128:]
+    refused = 0
+    for place in range(len(content)):
+        kept = content[place]
+        for value in (kept ^ 0xFF, kept ^ 1, kept ^ 0x80, 0):
+            content[place] = value
+            try:
+                image = read_bytes("a.mat", bytes(content), "im", SMALL.shape)
+            except DataError:
+                refused += 1
+            else:  # a byte of the text, of padding or, where no checksum tells, of a pixel
+                changed = int((image != SMALL).sum())
+                assert changed <= (0 if compressed else 1)
+        content[place] = kept
+    assert refused > 100
+    for length in range(len(content)):
+        with pytest.raises(DataError):
+            read_bytes("a.mat", bytes(content[:length]), "none", SMALL.shape)
+
+
+def test_a_compressed_array_must_be_whole() -> None:
+    """Its checksum, too, which comes last, though nothing else is lacking."""
+    whole = official.mat5({"im": SMALL})
+    packed = whole[136:]
+    for left in (packed[:-1], packed[:-4], packed[:-1] + bytes([packed[-1] ^ 1])):
+        content = whole[:128] + struct.pack("<II", 15, len(left)) + left
+        with pytest.raises(DataError, match=r"expected a MATLAB file"):
+            read_bytes("a.mat", content, "im", SMALL.shape)
+
+
+def test_what_is_decompressed_is_no_more_than_needed() -> None:
+    """A small file may say that it holds a gigabyte."""
+    huge = zlib.compressobj(9)
+    packed = b"".join(huge.compress(bytes(1 << 20)) for _ in range(64)) + huge.flush()
+    content = official.mat5({}) + struct.pack("<II", 15, len(packed)) + packed
+    tracemalloc.start()
+    with pytest.raises(DataError, match="a variable is of kind 0"):
+        read_bytes("a.mat", content, "im", SMALL.shape)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_a_file_too_few_or_twice_is_refused(archive: Path) -> None:
@@ -204,7 +309,7 @@ def test_other_files_are_the_users(black: Path, monkeypatch: pytest.MonkeyPatch)
     for source in ("auto", "user"):
         data = cars3d.load(source, folder)
         assert (data.source, data.checksum) == ("user", "sha256:" + "ab" * 32)
-        assert f"unpacked files, not md5:{reader.OFFICIAL.md5}" in data.note
+        assert f"found unpacked files, expected md5:{reader.OFFICIAL.md5}" in data.note
     with pytest.raises(DataError, match=r"cars: found unpacked files, expected md5:4e86.*as source 'user'"):
         cars3d.load("official", folder)
     images = reader.read(black)[0]

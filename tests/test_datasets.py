@@ -6,6 +6,8 @@ are read in tests of their own.
 """
 
 import importlib
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ import torch
 
 from disentangle import DataError, InputError, find
 from disentangle.draws import generator
+
+from . import _official_files as official
 
 DRAWN = ("color_dsprites", "dsprites", "noisy_dsprites", "scream_dsprites", "shapes3d", "toy")
 NAMES = find.names("dataset")
@@ -115,12 +119,6 @@ def test_both_index_maps_agree(data):
         assert np.array_equal(np.unique(data.cells), np.arange(data.grid))
 
 
-def test_images_are_in_row_major_order_of_the_factors(data):
-    factors = data.all_factors()
-    numbers = factors @ np.array([np.prod(data.sizes[i + 1 :], dtype=int) for i in range(len(data.sizes))])
-    assert (np.diff(numbers) >= 0).all()
-
-
 def test_images_are_floats_in_the_unit_range_and_differ(data):
     images = data.images(some(data))
     assert images.dtype == torch.float32
@@ -200,7 +198,7 @@ def test_what_is_no_such_file_is_told_with_its_place(name, tmp_path, monkeypatch
             load("official")
         return
     monkeypatch.setenv("DISENTANGLE_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=str(tmp_path)):
+    with pytest.raises(DataError, match=str(tmp_path / "nowhere")):
         load("official", tmp_path / "nowhere")
     (tmp_path / file).write_bytes(b"something else" * 1000)
     with pytest.raises(DataError, match=str(tmp_path)):
@@ -215,3 +213,47 @@ def test_a_missing_file_is_told_with_where_to_get_and_put_it(name, source, tmp_p
         find.get("dataset", name).load(source)
     with pytest.raises(DataError, match=f"{name} cannot be drawn"):
         find.get("dataset", name).load("drawn")
+
+
+def small_smallnorb(patch, folder):
+    """SmallNORB's files, and what factors its images show; the instance is the last."""
+    reader, sizes = module("_read_smallnorb"), (2, 4, 3, 2, 2)
+    official.write_matrices(folder, official.coded_smallnorb(sizes, 96, reader.STEMS))
+    patch.setattr(reader, "read", partial(reader.read, expected=reader.Expected(sizes, 96)))
+    patch.setattr(module("smallnorb"), "VALUES", tuple(np.arange(sizes[i]) for i in (0, 2, 3, 4)))
+    instances = np.tile(np.arange(sizes[1]), 2 * 3 * 2 * 2)
+    return lambda images: official.banded_factors(255 * images[:, 0]), instances
+
+
+def small_cars3d(patch, folder):
+    reader, sizes = module("_read_cars3d"), (2, 3, 5)
+    cars = list(official.car_files(official.coded_cars(sizes, 128)))
+    official.write_archive(folder / reader.ARCHIVE, cars[::-1])
+    patch.setattr(reader, "read", partial(reader.read, expected=reader.Expected(sizes, 128, md5="")))
+    patch.setattr(module("cars3d"), "VALUES", tuple(map(np.arange, sizes)))
+    return lambda images: np.rint(255 * images[:, :, 30, 30] / official.CODE), None
+
+
+def small_mpi3d(patch, folder, name):
+    dataset, sizes = module(name), (2, 3, 2, 1, 2, 3, 2)
+    expected = module("_read_mpi3d").Expected((sizes,), side=8)
+    patch.setattr(dataset, "VARIANT", replace(dataset.VARIANT, expected=expected))
+    np.savez(folder / dataset.VARIANT.files[0], images=official.coded_mpi3d(sizes, 8))
+    return lambda images: np.rint(255 * images[:, 0, 0, : len(sizes)] / official.CODE), None
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in DRAWN])
+def test_images_show_the_factors_that_they_are_said_to_have(name, tmp_path, monkeypatch):
+    """Of files of the official form, but small, whose pixels say of which factors they are."""
+    monkeypatch.setenv("DISENTANGLE_DATA", str(tmp_path / "data"))
+    if name.startswith("mpi3d"):
+        shown, instances = small_mpi3d(monkeypatch, tmp_path, name)
+    else:
+        shown, instances = globals()[f"small_{name}"](monkeypatch, tmp_path)
+    data = find.get("dataset", name).load("user", tmp_path)
+    found = shown(data.images(np.arange(len(data))).numpy())
+    if instances is not None:
+        assert np.array_equal(found[:, -1], instances)
+        found = found[:, :-1]
+    assert np.array_equal(found, data.all_factors())
+    assert len(np.unique(found, axis=0)) == data.grid > 20

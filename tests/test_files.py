@@ -8,6 +8,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -75,9 +76,17 @@ def test_find_file_with_a_path(folders: tuple[Path, Path], tmp_path: Path) -> No
     assert files.find_file("a.h5", own / "renamed.h5") == own / "renamed.h5"
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none", Path("/proc/self/mem")):
+        with pytest.raises(DataError, match=rf"{path} could not be read: "):
+            files.file_md5(path)
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
+    agents: ClassVar[list[str]] = []  # who asked
+
     def log_message(self, *_: object) -> None:
-        pass
+        self.agents.append(self.headers["User-Agent"])
 
 
 @pytest.fixture
@@ -103,6 +112,8 @@ def test_download(folders: tuple[Path, Path], served: str) -> None:
     assert path == folders[0] / "a.h5"
     assert path.read_bytes() == b"official"
     assert files.file_md5(path) == MD5
+    assert Quiet.agents[-1].startswith("disentangle-bench/")
+    assert "requests" not in Quiet.agents[-1]
     assert files.download("http://127.0.0.1:9/gone", "a.h5", MD5) == path  # it is there: not fetched again
 
 

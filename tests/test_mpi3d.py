@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def test_a_stored_file_is_mapped_where_it_lies(file: Path) -> None:
     images = reader.read(file, EXPECTED).images
     assert images.filename == file  # type: ignore[attr-defined]
     assert not images.flags.writeable
-    assert not (file.parent / "data").exists()
+    assert [path.suffix for path in (file.parent / "data").iterdir()] == [".json"]  # of the checksums
 
 
 def test_the_member_may_begin_anywhere(file: Path) -> None:
@@ -88,12 +89,107 @@ def test_the_published_file_is_known_by_its_md5(file: Path, save: Any) -> None:
     assert reader.read(file, replace(EXPECTED, md5=file_md5(file))).known
 
 
-def test_or_by_the_checksum_of_its_images(file: Path) -> None:
+@pytest.mark.parametrize("save", SAVES)
+def test_or_by_the_checksum_of_its_images(file: Path, save: Any) -> None:
     np.save(file.with_suffix(".npy"), contents())
     sha256 = hashlib.sha256(file.with_suffix(".npy").read_bytes()).hexdigest()
-    np.savez(file, images=contents(), other=np.arange(3))
+    save(file, images=contents(), other=np.arange(3))
     assert reader.read(file, replace(EXPECTED, sha256=sha256)).known
+    assert loaded(file, "official", sha256=sha256).source == "official"
     assert not reader.read(file, replace(EXPECTED, sha256="0" * 64)).known
+    assert not reader.read(file, replace(EXPECTED, md5="", sha256="")).known
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Whose checksums were computed."""
+    paths: list[Path] = []
+    compute = reader._computed
+
+    def counted(path: Path, form: reader.Form) -> tuple[str, str]:
+        paths.append(path)
+        return compute(path, form)
+
+    monkeypatch.setattr(reader, "_computed", counted)
+    return paths
+
+
+def found_in_a_new_process(file: Path) -> tuple[str, bool]:
+    reader._checksums.cache_clear()
+    found = reader.read(file, replace(EXPECTED, sha256="0" * 64))
+    return found.md5, found.known
+
+
+@pytest.mark.parametrize("save", SAVES)
+def test_a_file_is_read_through_once(file: Path, save: Any, computed: list[Path]) -> None:
+    save(file, images=contents())
+    first = found_in_a_new_process(file)
+    assert first == (file_md5(file), False)
+    assert found_in_a_new_process(file) == first
+    assert computed == [file]
+    (kept,) = (file.parent / "data").glob("checksums-*.json")
+    whole = kept.read_bytes()
+    damages = (
+        b"",
+        b"{}",
+        b"[1]",
+        whole[:-9],
+        whole.replace(first[0].encode(), b"?" * 32),
+        b"\xff",
+        b"[" * 9999,
+    )
+    for damaged in damages:
+        kept.write_bytes(damaged)
+        assert found_in_a_new_process(file) == first
+        assert kept.read_bytes() == whole
+    assert len(computed) == 1 + len(damages)
+
+
+def test_another_state_of_a_file_is_read_again(file: Path, computed: list[Path]) -> None:
+    np.savez(file, images=contents())
+    first = found_in_a_new_process(file)[0]
+    os.utime(file, ns=(0, 10**18))
+    assert found_in_a_new_process(file)[0] == first
+    state = file.stat()
+    np.savez(file, images=255 - contents())  # of the same size
+    os.utime(file, ns=(0, 10**18 + 1))
+    assert file.stat().st_size == state.st_size
+    assert found_in_a_new_process(file)[0] == file_md5(file) != first
+    np.savez(file, images=contents(), other=np.arange(3))  # of the same time
+    os.utime(file, ns=(0, 10**18 + 1))
+    assert found_in_a_new_process(file)[0] == file_md5(file)
+    copy = file.with_name("copy.npz")
+    copy.write_bytes(file.read_bytes())
+    os.utime(copy, ns=(0, 10**18 + 1))
+    found_in_a_new_process(copy)
+    assert computed == [file] * 4 + [copy]
+
+
+def test_a_folder_that_cannot_be_written_only_costs_time(
+    file: Path, monkeypatch: pytest.MonkeyPatch, computed: list[Path]
+) -> None:
+    np.savez(file, images=contents())
+    (file.parent / "no folder").touch()
+    monkeypatch.setenv("DISENTANGLE_DATA", str(file.parent / "no folder" / "below"))
+    first = found_in_a_new_process(file)
+    assert reader.read(file, EXPECTED).md5 == first[0]  # this process remembers it
+    assert computed == [file]
+    assert found_in_a_new_process(file) == first
+    assert computed == [file, file]
+
+
+def test_a_file_that_cannot_be_read_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (file.parent, file.parent / "none", Path("/proc/self/mem")):
+        with pytest.raises(DataError, match=str(path)):
+            reader.read(path, EXPECTED)
+    np.savez(file, images=contents())
+
+    def fail(*_: object) -> None:
+        raise OSError("Input/output error")
+
+    monkeypatch.setattr(np, "memmap", fail)
+    with pytest.raises(DataError, match=r"toy\.npz could not be read: Input/output error"):
+        reader.read(file, EXPECTED)
 
 
 @pytest.mark.parametrize("save", SAVES)
@@ -186,8 +282,7 @@ def test_flipped_bytes_never_pass_as_other_images(file: Path, save: Any) -> None
     whole, refused = file.read_bytes(), 0
     for place in [*range(0, 200, 3), *range(200, len(whole), 1999), *range(len(whole) - 120, len(whole), 3)]:
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        reader._md5.cache_clear()  # files of one size, written within one tick of the clock
-        reader._sha256_of_member.cache_clear()
+        os.utime(file, ns=(0, place))  # files of one size, which may be written within one tick of the clock
         try:
             found = reader.read(file, EXPECTED)
         except DataError:
@@ -228,34 +323,39 @@ def test_another_file_is_the_users(file: Path) -> None:
     for source in ("auto", "user"):
         data = loaded(file, source)
         assert (data.source, data.checksum, data.sizes) == ("user", f"md5:{md5}", LAYOUTS[1])
-        assert data.note.endswith(f"(md5:{md5}, not md5:{'0' * 32}).")
+        assert data.note.endswith(f"(found md5:{md5}, expected md5:{'0' * 32}).")
     with pytest.raises(DataError, match=rf"toy\.npz: found md5:{md5}, expected md5:0000.*as source 'user'"):
         loaded(file, "official")
     with pytest.raises(DataError, match="expected a published checksum"):
         loaded(file, "official", md5="")
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_the_published_layouts(module: Any, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the sizes that each variant's file may have, without such a file."""
-    name, counts = module.VARIANT.name, {1_036_800: (6, 6, 2, 3, 3, 40, 40), 460_800: (4, 4, 2, 3, 3, 40, 40)}
-    right = {"mpi3d_real": [1_036_800], "mpi3d_complex": [460_800]}.get(name, [*counts])
-    for count, layout in counts.items():
-        monkeypatch.setattr(reader, "_form", lambda *_, n=count: form(n, module.VARIANT.expected))
-        monkeypatch.setattr(np, "memmap", lambda *a: np.broadcast_to(np.uint8(0), a[4]))
-        monkeypatch.setattr(reader, "_sha256_of_member", lambda *_: "0")
-        file.touch()
-        if count in right:
-            data = module.load("auto", file)
-            assert (data.name, data.sizes, data.source, len(data)) == (name, layout, "user", count)
-        else:
-            with pytest.raises(KeyError):
-                module.load("auto", file)
+FULL_SIZES, SMALL_SIZES = (6, 6, 2, 3, 3, 40, 40), (4, 4, 2, 3, 3, 40, 40)
+COUNTS = {FULL_SIZES: 1_036_800, SMALL_SIZES: 460_800}
 
 
-def form(count: int, expected: reader.Expected) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    sizes = {int(np.prod(layout)): layout for layout in expected.layouts}
-    return sizes[count], (count, 64, 64, 3), 128
+@pytest.mark.parametrize(
+    ("module", "layouts"),
+    [
+        (mpi3d_toy, (FULL_SIZES, SMALL_SIZES)),
+        (mpi3d_realistic, (FULL_SIZES, SMALL_SIZES)),
+        (mpi3d_real, (FULL_SIZES,)),
+        (mpi3d_complex, (SMALL_SIZES,)),
+    ],
+)
+def test_the_published_layouts(module: Any, layouts: tuple[tuple[int, ...], ...], file: Path) -> None:
+    """Of files that say how many images they have, and have none."""
+    assert module.VARIANT.expected.layouts == layouts
+    assert module.VARIANT.expected.side == 64
+    for sizes, count in COUNTS.items():
+        head = {"descr": "|u1", "fortran_order": False, "shape": (count, 64, 64, 3)}
+        with zipfile.ZipFile(file, "w") as archive, archive.open("images.npy", "w") as member:
+            np.lib.format.write_array_header_1_0(member, head)
+        words = rf"takes 0 bytes; expected {count * 64 * 64 * 3:,}"
+        if sizes not in layouts:
+            words = rf"shape \({count}, 64, 64, 3\); expected \({COUNTS[layouts[0]]}, 64, 64, 3\)"
+        with pytest.raises(DataError, match=words):
+            module.load("auto", file)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -273,6 +373,20 @@ def test_it_cannot_be_drawn_and_is_not_there(module: Any, file: Path) -> None:
         module.load("auto", file.parent / "nowhere")
     with pytest.raises(InputError, match="unknown source 'internet'"):
         module.load("internet")
+
+
+@pytest.mark.parametrize(("module", "size"), [*zip(MODULES, (12.7, 12.7, 12.7, 5.7), strict=True)])
+def test_it_is_told_how_to_download_it(module: Any, size: float, file: Path) -> None:
+    first = module.VARIANT.files[0]
+    with pytest.raises(
+        DataError,
+        match=rf"{first} \({size} GB\) is not downloaded.*https://.*by hand and put it at .*data/{first}",
+    ):
+        module.DATASET.download()
+    place = file.parent / "data" / first
+    place.parent.mkdir()
+    place.touch()
+    assert module.DATASET.download() == place
 
 
 def test_the_file_is_found_in_the_data_folder(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

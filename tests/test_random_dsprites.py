@@ -19,11 +19,13 @@ from disentangle import random_images as recipes
 from disentangle.data import FactorData
 from disentangle.datasets import (
     _draw_scream,
+    _read_dsprites,
     _read_scream,
     color_dsprites,
     noisy_dsprites,
     scream_dsprites,
 )
+from disentangle.datasets import dsprites as dsprites_set
 from disentangle.find import get
 from disentangle.images import PackedBits, Pixels
 from disentangle.pixel_noise import _words, by_tensors, positions, uniforms
@@ -293,8 +295,23 @@ def saved(path: Path, size: tuple[int, int] = (300, 411), mode: str = "RGB") -> 
     return path
 
 
-def test_a_user_s_picture_is_labelled_as_such(folder: Path) -> None:
-    path = saved(folder / "scream.png")
+@pytest.fixture
+def official(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder, with a file that is taken for dSprites' official one; its sprites are black."""
+    black = np.broadcast_to(np.zeros(512, np.uint8), (737_280, 512))
+    monkeypatch.setattr(_read_dsprites, "read", lambda path: (black, "ab" * 16))
+    (folder / dsprites_set.FILE).touch()
+    return folder
+
+
+def known(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let a picture be taken for the reference's."""
+    monkeypatch.setattr(_read_scream, "MD5", hashlib.md5(path.read_bytes()).hexdigest())
+    return path
+
+
+def test_a_user_s_picture_is_labelled_as_such(official: Path) -> None:
+    path = saved(official / "scream.png")
     found = scream_dsprites.load("auto")
     assert found.source == "user"
     assert "scream.png" in found.note
@@ -309,8 +326,8 @@ def test_a_user_s_picture_is_labelled_as_such(folder: Path) -> None:
         scream_dsprites.load("official")
 
 
-def test_the_user_names_a_picture(folder: Path) -> None:
-    path = saved(folder / "mine.png")
+def test_the_user_names_a_picture(official: Path) -> None:
+    path = saved(official / "mine.png")
     assert scream_dsprites.load("auto").source == "drawn"
     found = scream_dsprites.load("auto", background=path)
     assert found.source == "user"
@@ -329,43 +346,76 @@ def test_these_sources_need_a_picture(folder: Path, source: str) -> None:
         scream_dsprites.load(source)
 
 
-def test_official_is_what_is_verified_in_both_parts(
-    folder: Path, dsprites: FactorData, monkeypatch: pytest.MonkeyPatch
+# By whether there are dSprites' file and a picture: what "auto", "official" and "user" are labelled.
+@pytest.mark.filterwarnings("ignore:scream_dsprites")
+@pytest.mark.parametrize(
+    ("sprites", "picture", "labels"),
+    [
+        (False, "", ["drawn", "", ""]),
+        (False, "user", ["drawn", "", ""]),
+        (False, "official", ["drawn", "", ""]),
+        (True, "", ["drawn", "", ""]),
+        (True, "user", ["user", "", "user"]),
+        (True, "official", ["official", "official", "user"]),
+    ],
+)
+def test_every_combination_of_files_and_sources(
+    official: Path, monkeypatch: pytest.MonkeyPatch, sprites: bool, picture: str, labels: list[str]
 ) -> None:
-    def load(source: str, path: object = None) -> FactorData:
-        if source == "official" and not sprites_found:
-            raise DataError("the sprites were not found")
-        return replace(dsprites, source="official" if sprites_found and source != "drawn" else "drawn")
+    load = scream_dsprites.load
+    drawn = load("drawn")
+    if picture:
+        path = saved(official / "scream.png")
+        if picture == "official":
+            known(path, monkeypatch)
+    if not sprites:
+        (official / dsprites_set.FILE).unlink()
+    for source, label in zip(("auto", "official", "user"), labels, strict=True):
+        if label:
+            found = load(source)
+            assert found.source == label
+            again = load(label)  # what it is called loads as the same again
+            assert (again.source, again.checksum) == (label, found.checksum)
+            assert torch.equal(again.images([3]), found.images([3]))
+            assert (found.checksum == drawn.checksum) == (label == "drawn")
+        else:
+            with pytest.raises(DataError, match=r"Source 'drawn' needs no file|not the official picture"):
+                load(source)
+    assert (load("drawn").checksum, load("drawn").note) == (drawn.checksum, drawn.note)
 
-    monkeypatch.setattr("disentangle.datasets.dsprites.load", load)
-    content = saved(folder / "scream.png").read_bytes()
-    sprites_found = True
-    assert scream_dsprites.load("auto").source == "user"  # an unknown picture
-    monkeypatch.setattr(_read_scream, "MD5", hashlib.md5(content).hexdigest())
-    assert scream_dsprites.load("auto").source == scream_dsprites.load("official").source == "official"
-    assert scream_dsprites.load("user").source == "user"  # what one asks for is what it is called
-    sprites_found = False
-    assert scream_dsprites.load("auto").source == "user"  # drawn sprites
-    with pytest.raises(DataError, match="the sprites were not found"):
-        scream_dsprites.load("official")
+
+def test_drawn_sprites_are_never_the_user_s(folder: Path) -> None:
+    """So a picture without the sprites' file is told, or refused where it was asked for."""
+    path = saved(folder / "scream.png")
+    with pytest.warns(
+        UserWarning, match=r"scream\.png is shown behind official sprites only.*dsprites --down"
+    ):
+        assert scream_dsprites.load("auto").source == "drawn"
+    for source, background in (("auto", path), ("user", None), ("official", path)):
+        with pytest.raises(DataError, match=r"official sprites only, and dsprites_nd.*not found.*by hand"):
+            scream_dsprites.load(source, background=background)
 
 
-def test_what_auto_is_called_loads_as_the_same_again(
-    folder: Path, dsprites: FactorData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Official sprites and no picture: "auto" is "drawn", so its sprites are the drawn ones."""
-    official = replace(dsprites, source="official", checksum="md5:0", note="")
-    monkeypatch.setattr(
-        "disentangle.datasets.dsprites.load", lambda source, *_: dsprites if source == "drawn" else official
-    )
-    assert scream_dsprites.load("auto").checksum == scream_dsprites.load("drawn").checksum
-    saved(folder / "scream.png")
-    assert scream_dsprites.load("auto").checksum == scream_dsprites.load("user").checksum
+def test_sprites_that_are_named_need_a_picture(official: Path) -> None:
+    path = official / dsprites_set.FILE
+    for source in ("auto", "official", "user"):
+        with pytest.raises(DataError, match=rf"{path} has the official sprites.*no background picture"):
+            scream_dsprites.load(source, path)
+    assert scream_dsprites.load("drawn", path).source == "drawn"
+    saved(official / "scream.png")
+    assert scream_dsprites.load("auto", path).source == "user"
 
 
 @pytest.mark.parametrize(
     ("size", "reduced"),
-    [((300, 411), (200, 274)), ((700, 400), (350, 200)), ((100, 90), (100, 90)), ((64, 64), (64, 64))],
+    [
+        ((300, 411), (200, 274)),
+        ((700, 400), (350, 200)),
+        ((100, 90), (100, 90)),
+        ((64, 64), (64, 64)),
+        ((1500, 1878), (218, 274)),  # 218.9: rounded down, as in 2019
+        ((1000, 571), (350, 199)),  # 199.85
+    ],
 )
 def test_a_picture_is_reduced_to_fit_and_never_enlarged(
     folder: Path, size: tuple[int, int], reduced: tuple[int, int]
@@ -376,6 +426,42 @@ def test_a_picture_is_reduced_to_fit_and_never_enlarged(
         assert pixels.dtype == np.uint8
         assert pixels[..., 0].min() < 10  # the ramps from corner to corner are whole
         assert pixels[..., 0].max() > 245
+
+
+@pytest.mark.parametrize(
+    ("size", "part"), [((1500, 1878), 4), ((3000, 3756), 8), ((700, 600), 2), ((400, 300), 1)]
+)
+def test_a_jpeg_is_reduced_by_its_decoder_first_as_in_2019(
+    folder: Path, size: tuple[int, int], part: int
+) -> None:
+    path = saved(folder / "a.jpg", size)
+    with Image.open(path) as image:
+        image.draft("RGB", (size[0] // part, size[1] // part))
+        assert image.width == -(-size[0] // part)
+        pixels = _read_scream.read(path).pixels
+        expected = image.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BICUBIC)
+    assert np.array_equal(pixels, np.asarray(expected))
+
+
+def test_the_orientation_is_ignored(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a right angle
+    Image.new("RGB", (100, 200)).save(folder / "a.jpg", exif=exif)
+    assert _read_scream.read(folder / "a.jpg").pixels.shape == (200, 100, 3)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "EPS", "TIFF"])
+def test_pictures_of_other_formats_are_refused(folder: Path, kind: str) -> None:
+    """EPS above all, for which Pillow would start another program."""
+    Image.new("RGB", (100, 100)).save(folder / "scream.png", kind)
+    with pytest.raises(DataError, match=r"scream\.png: expected a picture \(JPEG or PNG\)"):
+        _read_scream.read(folder / "scream.png")
+
+
+def test_sixteen_bits_are_refused(folder: Path) -> None:
+    Image.fromarray(np.full((100, 100), 40_000, np.uint16)).save(folder / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: the picture has pixels of kind I;16; expected 8 bits"):
+        _read_scream.read(folder / "a.png")
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
@@ -403,15 +489,15 @@ def damaged(content: bytes) -> bytes:
         damaged,
     ],
 )
-def test_what_is_no_picture_is_named(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
-    path = saved(folder / "scream.png")
+def test_what_is_no_picture_is_named(official: Path, spoil: Callable[[bytes], bytes]) -> None:
+    path = saved(official / "scream.png")
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(DataError, match=r"scream\.png: expected a picture"):
         scream_dsprites.load("auto")
 
 
-def test_a_damaged_jpeg_is_named(folder: Path) -> None:
-    path = saved(folder / "scream.jpg")
+def test_a_damaged_jpeg_is_named(official: Path) -> None:
+    path = saved(official / "scream.jpg")
     path.write_bytes(path.read_bytes()[:400])
     with pytest.raises(DataError, match=r"scream\.jpg: expected a picture"):
         scream_dsprites.load("user")
@@ -421,26 +507,26 @@ def test_a_damaged_jpeg_is_named(folder: Path) -> None:
     ("size", "words"),
     [((63, 64), "has 63x64 pixels"), ((3000, 200), "has 3000x200 pixels, reduced to 350x23")],
 )
-def test_a_picture_too_small_for_a_piece_is_named(folder: Path, size: tuple[int, int], words: str) -> None:
-    saved(folder / "scream.png", size)
+def test_a_picture_too_small_for_a_piece_is_named(official: Path, size: tuple[int, int], words: str) -> None:
+    saved(official / "scream.png", size)
     with pytest.raises(DataError, match=rf"scream\.png: the picture {words}.*expected 64x64 or more"):
         scream_dsprites.load("auto")
 
 
-def test_a_file_that_claims_to_be_huge_is_refused(folder: Path) -> None:
+def test_a_file_that_claims_to_be_huge_is_refused(official: Path) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (1, 1)).save(buffer, "PNG")
     content = bytearray(buffer.getvalue())
     content[16:24] = (60_000).to_bytes(4, "big") * 2
     content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
-    (folder / "scream.png").write_bytes(bytes(content))
+    (official / "scream.png").write_bytes(bytes(content))
     with pytest.raises(DataError, match=r"scream\.png: expected a picture.*DecompressionBomb"):
         scream_dsprites.load("auto")
 
 
 def test_a_download_leaves_another_picture_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DISENTANGLE_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"DISENTANGLE_OFFLINE.*The_Scream"):
+    with pytest.raises(DataError, match=r"DISENTANGLE_OFFLINE.*The_Scream.*by hand loads as source 'user'"):
         scream_dsprites.download()
     path = saved(tmp_path / "scream.jpg")
     content = path.read_bytes()

@@ -114,13 +114,38 @@ def test_the_files_are_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     official.write_matrices(folder, contents())
     for path in (folder, str(folder), folder / f"{TEST_INFO}.mat"):
         assert reader.find(path, "")[CAT] == folder / f"{CAT}.mat"
-    with pytest.raises(DataError, match=rf"data lacks {DAT}.mat.gz, .*expected all six files.*fetch it"):
+    with pytest.raises(DataError, match=r"data has none of SmallNORB's six files; fetch it"):
         reader.find(None, "fetch it")
     monkeypatch.setenv("DISENTANGLE_DATA", str(folder))
     assert reader.find(None, "")[CAT] == folder / f"{CAT}.mat"
     (folder / f"{INFO}.mat").unlink()
-    with pytest.raises(DataError, match=rf"norb lacks {INFO}.mat.gz; expected all six"):
+    with pytest.raises(DataError, match=rf"norb lacks {INFO}.mat.gz of SmallNORB's six files; fetch"):
+        reader.find(folder, "fetch it")
+    (folder / f"{TEST_CAT}.mat").unlink()
+    with pytest.raises(DataError, match=rf"norb lacks {INFO}.mat.gz and 1 more of SmallNORB's six"):
         reader.find(folder, "")
+
+
+def test_a_path_that_is_no_place_of_the_files_is_refused(folder: Path) -> None:
+    official.write_matrices(folder, contents())
+    (folder / "readme.txt").touch()
+    (folder / f"x{DAT}.mat").touch()
+    for path in (folder / "nowhere", folder / "nowhere" / f"{DAT}.mat", folder / f"{DAT}.mat.gz"):
+        with pytest.raises(DataError, match=f"^{path}: expected a folder of SmallNORB's six files"):
+            reader.find(path, "")
+    for path in (folder / "readme.txt", folder / f"x{DAT}.mat"):
+        with pytest.raises(DataError, match=f"^{path}: expected"):
+            reader.find(path, "")
+
+
+@pytest.mark.parametrize("name", [f"{INFO}.mat", f"{INFO}.mat.gz"])
+def test_a_file_that_cannot_be_opened_is_named(folder: Path, name: str) -> None:
+    official.write_matrices(folder, contents())
+    files = {**reader.find(folder, ""), INFO: folder / name}
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).mkdir()
+    with pytest.raises(DataError, match=rf"{name} could not be read.*directory"):
+        reader._numbers(files, EXPECTED)
 
 
 def relabelled(stem: str, row: int, column: int, value: int) -> Change:
@@ -229,8 +254,11 @@ def test_other_files_are_the_users(black: Path, monkeypatch: pytest.MonkeyPatch)
     for source in ("auto", "user"):
         data = smallnorb.load(source, black)
         assert data.source == "user"
-        assert f"1 other files, {CAT}.mat of md5:0000" in data.note
-    with pytest.raises(DataError, match=r"norb: found 1 other files.*expected the published checksums"):
+        assert f"(1 file is not the published one: {CAT}.mat (md5:0000" in data.note
+    with pytest.raises(DataError, match=rf"norb: 1 file is not the published one: {CAT}\.mat \(md5:0000"):
+        smallnorb.load("official", black)
+    monkeypatch.setattr(reader, "read", lambda files: (images, sha256, dict.fromkeys(files, "0" * 32)))
+    with pytest.raises(DataError, match=rf"6 files are not the published ones: {DAT} \(md5:0.* and 5 more:"):
         smallnorb.load("official", black)
 
 
@@ -251,12 +279,15 @@ def test_ten_instances_share_a_cell(black: Path) -> None:
 
 def test_it_cannot_be_drawn_and_is_not_there(folder: Path) -> None:
     with pytest.raises(
-        DataError, match=r"smallnorb cannot be drawn.*https://cs.nyu.edu/.*gz by hand.*data/small"
+        DataError,
+        match=rf"smallnorb cannot be drawn.*gz at {smallnorb.URL}/ by hand and put them into .*data$",
     ):
         smallnorb.load("drawn")
     for source in ("auto", "official", "user"):
-        with pytest.raises(DataError, match=r"lacks .*disentangle data smallnorb --download.*by hand"):
+        with pytest.raises(DataError, match=r"data has none .*data smallnorb --download.*by hand") as caught:
             smallnorb.load(source)
+        assert str(caught.value).count("https://") == 1
+        assert len(str(caught.value).replace(str(folder.parent), "")) < 300
     with pytest.raises(InputError, match="unknown source 'internet'"):
         smallnorb.load("internet")
 
