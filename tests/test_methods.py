@@ -19,14 +19,6 @@ METHODS = find.names("method")
 BASELINES = {"ae_pca", "ae_ica", "ae"}  # which have no paper of their own
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def run(method, **changes):
     return Run(
         **{"method": method, "dataset": "toy", "steps": 6, "batch": 4, "lr": 1e-3, **changes}

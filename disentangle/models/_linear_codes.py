@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ from disentangle.draws import generator
 from disentangle.encode import batches
 from disentangle.find import Method
 from disentangle.losses import LikelihoodType, LossResult
-from disentangle.models.ae import AE, AEDecodeOutput, AEEncodeOutput, AEOutput
+from disentangle.models.ae import AE, AEDecodeOutput, AEEncodeOutput, AEOutput, codes_of, images_of
 from disentangle.precision import computing_in
 from disentangle.sampling import Sampler
 
@@ -185,8 +185,8 @@ def linear_codes_method(title: str, paper: str, settings: type[msgspec.Struct], 
             model.map.set(find(codes, run))
 
     return Method(
-        title=title, paper=paper, settings=settings, build=_build, loss=_loss, represent=_represent,
-        decode=_decode, fit=fit,
+        title=title, paper=paper, settings=settings, build=_build, loss=_loss, represent=codes_of,
+        decode=images_of, fit=fit,
     )  # fmt: skip
 
 
@@ -196,12 +196,3 @@ def _build(encoder: nn.Module, decoder: nn.Module, latents: int, settings: objec
 
 def _loss(model: LinearCodesAE, images: Tensor, noise: Tensor, settings: object) -> LossResult:
     return model.compute_loss(images, model(images), likelihood=LikelihoodType.BERNOULLI)
-
-
-def _represent(model: LinearCodesAE, images: Tensor) -> Tensor:
-    codes: Tensor = model.encode(images).z
-    return codes
-
-
-def _decode(model: Any, codes: Tensor) -> Tensor:
-    return torch.sigmoid(model.decode(codes).x_hat)

@@ -109,12 +109,14 @@ def _loss(model: AE, images: Tensor, noise: Tensor, settings: Settings) -> LossR
     return model.compute_loss(images, model(images), likelihood=LikelihoodType.BERNOULLI)
 
 
-def _represent(model: AE, images: Tensor) -> Tensor:
+def codes_of(model: Any, images: Tensor) -> Tensor:
+    """The codes ``(B, latents)`` of images, of a model with the interface of `AE`."""
     codes: Tensor = model.encode(images).z
     return codes
 
 
-def _decode(model: Any, codes: Tensor) -> Tensor:
+def images_of(model: Any, codes: Tensor) -> Tensor:
+    """Images in [0, 1] from codes ``(B, latents)``."""
     return torch.sigmoid(model.decode(codes).x_hat)
 
 
@@ -124,6 +126,6 @@ METHOD = Method(
     settings=Settings,
     build=_build,
     loss=_loss,
-    represent=_represent,
-    decode=_decode,
+    represent=codes_of,
+    decode=images_of,
 )

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from disentangle.autoencoder import BaseAutoencoder
 from disentangle.find import Method
 from disentangle.losses import LikelihoodType, LossResult, ModelOutput, log_likelihood
+from disentangle.models.ae import codes_of, images_of
 
 
 @dataclass(slots=True, repr=False)
@@ -227,22 +228,13 @@ def _loss(model: QLAE, images: Tensor, noise: Tensor, settings: Settings) -> Los
     return model.compute_loss(images, model(images), *weights, likelihood=LikelihoodType.BERNOULLI)
 
 
-def _represent(model: QLAE, images: Tensor) -> Tensor:
-    codes: Tensor = model.encode(images).z
-    return codes
-
-
-def _decode(model: QLAE, codes: Tensor) -> Tensor:
-    return torch.sigmoid(model.decode(codes).x_hat)
-
-
 METHOD = Method(
     title="QLAE",
     paper="Hsu et al. 2023, arXiv 2305.18378",
     settings=Settings,
     build=_build,
     loss=_loss,
-    represent=_represent,
-    decode=_decode,
+    represent=codes_of,
+    decode=images_of,
     decay="weight_decay",
 )
