@@ -119,10 +119,7 @@ def list_what_is(
     from disentangle.listing import KINDS, listing
 
     width = get_terminal_size().columns if sys.stdout.isatty() else None
-    try:
-        print(listing([kind] if kind else [*KINDS], width), flush=True)
-    except BrokenPipeError:  # what reads it, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(listing([kind] if kind else [*KINDS], width))
 
 
 @app.command
@@ -497,6 +494,9 @@ def main() -> None:
     listen()
     try:
         app()
+        sys.stdout.flush()
+    except BrokenPipeError:  # what reads it, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (InputError, OSError) as error:
         print(f"disentangle: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

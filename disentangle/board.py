@@ -170,7 +170,7 @@ def _rule(study: Study, frame: pd.DataFrame) -> str:
             "Cells: mean over seeds ± standard deviation (n - 1 in the denominator); the 95 % interval of "
             "the mean is in `summary.csv`. **Bold**: the best mean of a column. Selection rule: none, "
             "every setting of the study is a line. *missing*: no row has this score yet.",
-            f"Representation: posterior mean, of {scored} of the grid. Calibration lines are "
+            f"Representation: posterior mean (of autoencoders the code), of {scored}. Calibration lines are "
             f"representations of known quality: {known}.",
             "Data marked `drawn` are redrawn from published figures and are not DeepMind's files; the two "
             "are never joined in one cell.",

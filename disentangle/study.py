@@ -116,8 +116,12 @@ def named(task: Task) -> str:
     return f"{task.label()} on {task.dataset}, seed {task.seed}"
 
 
-def read_study(path: str | Path) -> Study:
+def read_study(path: str | Path, data: bool = True) -> Study:
     """Read and check a study file; a folder stands for the ``study.toml`` in it.
+
+    Args:
+        path: the file or folder.
+        data: whether its data sets must be there; without them tables can still be made of rows.
 
     Raises:
         InputError: the file is missing, is no TOML, or says something unknown, of the wrong type,
@@ -132,6 +136,8 @@ def read_study(path: str | Path) -> Study:
         raise InputError(f"{path} is not a TOML file: {error}") from None
     try:
         study: Study = convert(content, Study)
+        for name in datasets(study) if data else ():
+            find.get("dataset", name)
         plan(study, dict.fromkeys(datasets(study), "drawn"))  # finds every further mistake now
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -262,15 +268,8 @@ def _expand(block: Grid, study: Study, sources: dict[str, str]) -> Iterator[Run]
 
 
 def datasets(study: Study) -> list[str]:
-    """The data sets of the study, each once, in order.
-
-    Raises:
-        InputError: a name is unknown.
-    """
-    named = list(dict.fromkeys(name for block in study.runs for name in _list(block.dataset)))
-    for name in named:
-        find.get("dataset", name)
-    return named
+    """The names of the study's data sets, each once, in order."""
+    return list(dict.fromkeys(name for block in study.runs for name in _list(block.dataset)))
 
 
 def _list(value: Any) -> list[Any]:

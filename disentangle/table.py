@@ -174,7 +174,7 @@ def write_tables(
     from disentangle.selection_board import selection_board
 
     folder = Path(folder)
-    study = read_study(study_path or folder)
+    study = read_study(study_path or folder, data=False)
     frame = tidy(read_rows(folder))
     summary = summarise(frame)
     asked = study.rules() if rules is None else [parse_rule(rule, study.fixed) for rule in rules]

@@ -13,6 +13,15 @@ from disentangle.listing import KINDS, describe, entries, listing
 from disentangle.own_data import save
 
 
+def test_a_reader_that_has_enough_is_no_error():
+    command = [sys.executable, "-m", "disentangle", "list"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "engines"])
 def test_everything_has_a_title_a_paper_and_a_line(kind):
     found = entries(kind)

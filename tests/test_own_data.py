@@ -492,6 +492,11 @@ def test_a_study_of_ones_own_images(folder):
     text = write_tables(folder)
     assert f"mine (user:{data.checksum.removeprefix('sha256:')[:8]})" in text
     assert "missing" not in text.split("Cells:")[0]
+    with pytest.MonkeyPatch.context() as elsewhere:  # where only the rows are
+        elsewhere.setenv("DISENTANGLE_DATA", str(folder / "nothing"))
+        assert write_tables(folder) == text
+        with pytest.raises(InputError, match="unknown dataset 'mine'"):
+            read_study(folder)
     table = pd.read_csv(folder / "table.csv")
     assert table["source"].str.startswith("user:").all()
     assert table["data_checksum"].unique().tolist() == [data.checksum]
