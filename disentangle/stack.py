@@ -18,6 +18,7 @@ from disentangle.data import FactorData
 from disentangle.errors import InputError
 from disentangle.graph import StepGraph
 from disentangle.memory import keep_freed_memory
+from disentangle.optimiser import decays, groups
 from disentangle.precision import check_precision, computing_in
 from disentangle.run import Run
 from disentangle.sampling import Sampler
@@ -153,32 +154,15 @@ class Stack:
                 for name in floats
             }
         self.optimiser = torch.optim.Adam(
-            self._groups(), lr=first.lr, eps=1e-8, fused=True, capturable=self.device.type == "cuda"
+            groups(self.parameters, self._loss.method),
+            lr=first.lr,
+            eps=1e-8,
+            fused=True,
+            capturable=self.device.type == "cuda",
         )
-        self._shrink = self._decays()
-
-    def _groups(self) -> list[dict[str, Any]]:
-        """The parameters with the options of Adam that the method has for some of them."""
-        adam, groups, last = self._loss.method.adam, list[dict[str, Any]](), None
-        for name, parameter in self.parameters.items():
-            own = name.removeprefix("model.")
-            prefix = next((prefix for prefix in adam if own.startswith(prefix)), "")
-            if prefix != last:  # a new group, so that Adam counts the parameters as the model does
-                groups.append({"params": [], **adam.get(prefix, {})})
-                last = prefix
-            groups[-1]["params"].append(parameter)
-        return groups
-
-    def _decays(self) -> list[tuple[Tensor, Tensor | float]]:
-        """The parameters that are multiplied before each update, and by what: 1 - lr * decay."""
-        name, lr = self._loss.method.decay, self.runs[0].lr
-        if not name:
-            return []
-        trained = [p for own, p in self.parameters.items() if p.requires_grad and own.endswith("weight")]
-        if not self._floats:
-            return [(p, 1 - lr * getattr(self._loss.settings, name)) for p in trained]
-        factors = 1 - lr * self._floats[name]
-        return [(p, factors.view(-1, *[1] * (p.dim() - 1))) for p in trained]
+        decay = self._loss.method.decay
+        own = self._floats.get(decay, getattr(self._loss.settings, decay, 0.0))
+        self._shrink = decays(self.parameters, first.lr, own) if decay else []
 
     def _load_moments(self, members: list[State]) -> None:
         """Adam's state of the members as the stack's; the settings stay this stack's own."""
