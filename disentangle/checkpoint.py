@@ -34,25 +34,28 @@ class Saved:
         seconds: the time that they took.
         stack: how many runs trained as one.
         optimiser: Adam's state, tensors on the CPU.
+        data: the checksum of the images; empty in checkpoints of before it was kept.
     """
 
     step: int = 0
     seconds: float = 0.0
     stack: int = 1
     optimiser: dict[str, Any] | None = None
+    data: str = ""
 
 
-def save(folder: Path, step: int, seconds: float, stack: int, state: dict[str, Any]) -> None:
-    """Write a checkpoint whole. It holds tensors and numbers only, so that it loads without unpickling.
+def save(folder: Path, step: int, seconds: float, stack: int, data: str, state: dict[str, Any]) -> None:
+    """Write a checkpoint whole. It holds tensors, numbers and texts only: it loads without unpickling.
 
     Args:
         folder: the run's.
         step: the steps done.
         seconds: the time that they took.
         stack: how many runs train as one.
+        data: the checksum of the images.
         state: ``{"model": ..., "optimiser": ...}``, the state dicts.
     """
-    content = {"step": step, "milliseconds": int(seconds * 1000), "stack": stack, **state}
+    content = {"step": step, "milliseconds": int(seconds * 1000), "stack": stack, "data": data, **state}
     buffer = io.BytesIO()
     torch.save(content, buffer)
     body = buffer.getvalue()
@@ -83,7 +86,8 @@ def restore(folder: Path, model: nn.Module) -> Saved:
                 if moments[index][name].shape != parameter.shape:
                     raise ValueError(f"{name} {index} is {tuple(moments[index][name].shape)}")
         seconds = state["milliseconds"] / 1000
-        return Saved(int(state["step"]), seconds, int(state.get("stack", 1)), state["optimiser"])
+        stack, data = int(state.get("stack", 1)), str(state.get("data", ""))
+        return Saved(int(state["step"]), seconds, stack, state["optimiser"], data)
     except (MemoryError, PermissionError, torch.OutOfMemoryError):
         raise  # the file may be whole
     except Exception as error:  # any damage shows as some exception of torch, zipfile or ours

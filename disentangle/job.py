@@ -19,6 +19,7 @@ from disentangle import find
 from disentangle.build import build_model
 from disentangle.checkpoint import Damaged, Saved, log, restore, rewind_log, save
 from disentangle.data import FactorData
+from disentangle.errors import InputError
 from disentangle.files import clear_unfinished, write_bytes
 from disentangle.finished import RUN, Result, finish, load_weights, read_result
 from disentangle.loggers import Logger, open_loggers
@@ -170,6 +171,11 @@ class Job:
         except Damaged as damaged:
             tqdm.write(f"{damaged}; the run begins anew")
             model, saved = build_model(run, self.data), Saved()
+        if saved.data not in ("", self.data.checksum):
+            raise InputError(
+                f"{place}: the checkpoint is of {run.dataset} with the checksum {saved.data!r}, here it is "
+                f"{self.data.checksum!r}; move the folder away to train anew"
+            )
         last = rewind_log(place, saved.step)
         values = {k: v for k, v in last.items() if k not in ("step", "seconds", "stack")}
         return _Member(run, place, model, saved, saved.seconds, values)
@@ -215,7 +221,8 @@ class Job:
     def _save(self, stack: Stack, members: list[_Member]) -> None:
         for i, member in enumerate(members):
             if member.folder is not None and member.diverged is None:
-                save(member.folder, stack.step, member.seconds, len(members), stack.state(i))
+                data = self.data.checksum
+                save(member.folder, stack.step, member.seconds, len(members), data, stack.state(i))
 
     def _bar(self, members: list[_Member], start: int) -> Any:
         run, several = members[0].run, len(members) > 1

@@ -78,7 +78,8 @@ def carry_out(
     driver = _Driver(work, found, settings, workers, say)
     tasks = plan(study, sources)
     left = driver.left(tasks)
-    _check_splits(left)
+    check_splits(left)
+    _check_images(work, tasks)
     say(f"{study.name}: {len(tasks)} rows planned, {len(tasks) - len(left)} exist, {len(left)} to do")
     say("data: " + ", ".join(f"{dataset} ({source})" for dataset, source in sources.items()))
     driver.do(left)
@@ -92,7 +93,20 @@ def carry_out(
     return [driver.ended.get(key, outcome) for key, outcome in done.items()]
 
 
-def _check_splits(tasks: Sequence[Task]) -> None:
+def _check_images(work: Work, tasks: Sequence[Task]) -> None:
+    """Refuse to go on with rows of other images: a user's file may be replaced, and a key does not see it."""
+    for task in tasks:
+        if task.source != "user" or (row := work.row(task)) is None:
+            continue
+        found, here = row["data"]["checksum"], load_once(task.dataset, task.source, "cpu").checksum
+        if found != here:
+            raise InputError(
+                f"{work.folder} has rows of {task.dataset} with the checksum {found!r}, here it is {here!r}; "
+                "choose another --out, or another name for the new images"
+            )
+
+
+def check_splits(tasks: Sequence[Task]) -> None:
     """Refuse a split with its first mistake, which only the data set shows, and not once for every run."""
     told = {(t.dataset, t.source, t.split) for t in tasks if isinstance(t, Run) and t.split}
     for dataset, source, split in sorted(told):

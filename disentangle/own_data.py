@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 CHUNK_BYTES = 1 << 24  # converted or hashed at a time
-MOST_CELLS = 1 << 28  # splits and pairs keep a byte per combination
+MOST_CELLS = 1 << 26  # splits and pairs keep some numbers per combination
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

@@ -127,5 +127,9 @@ def valued(
                 f"factor_values of {name!r} has shape {array.shape} and dtype {array.dtype}; expected "
                 f"{len(column)} numbers or texts, one per distinct value of the column"
             )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(
+                f"factor_values of {name!r} has {array[~np.isfinite(array)][0]}; expected numbers"
+            )
         values.append(array)
     return tuple(values)

@@ -80,8 +80,8 @@ def add(path: str | os.PathLike[str], size: int | None = None) -> tuple[Path, Fa
         The file in the data folder, what is in it, and whether it is new there.
 
     Raises:
-        InputError: the name is none for a data set, or the suite's, or is taken by other images; the images
-            do not have the size that the networks take.
+        InputError: the name is none for a data set, or the suite's, or is taken by other images, or by these
+            with another note or other values; the images do not have the size that the networks take.
         DataError: see `read`.
     """
     path = Path(path)
@@ -104,6 +104,11 @@ def add(path: str | os.PathLike[str], size: int | None = None) -> tuple[Path, Fa
         raise InputError(
             f"{place} is there and holds other images or factors ({there.checksum}, not {data.checksum}); "
             "expected the same: rename yours, for rows of studies name their data so"
+        )
+    if there.note != data.note or not all(map(np.array_equal, there.factor_values, data.factor_values)):
+        raise InputError(
+            f"{place} is there with the same images and factors, and another note or other values of a "
+            "factor; remove it first to replace it"
         )
     return place, there, False
 

@@ -21,7 +21,8 @@ MOST = 2048  # combinations of new values that are weighed for each pair; of mor
 ROUNDS = 64  # in which values are tried before all are weighed
 TRIES = 16  # in which other factors change, before another x1 is drawn
 FIRSTS = 1000  # that are drawn of an x1: more than any training meets if one image in ten has a partner
-FEW = 1000  # cells, each of which is compared with all others when no partner is found
+FEW = 1000  # cells, each of which is compared with all others when no partner is found at first
+LIST = 5_000  # cells that are gone through for each pair; where there are more, values are tried first
 AT_ONCE = 1 << 20  # combinations that are weighed, to bound the memory
 
 
@@ -50,6 +51,27 @@ class Sampler:
     @cached_property
     def _cumulative(self) -> NDArray[np.float64]:
         return np.cumsum(self.split.weights())
+
+    @cached_property
+    def _cells(self) -> NDArray[np.int64]:
+        """The cells that are shown."""
+        return np.flatnonzero(self.split.shown)
+
+    @cached_property
+    def _logs(self) -> NDArray[np.float64]:
+        """Log-weights of the cells ``(cells,)``, those of their images added up; -inf if not shown."""
+        if self.data.cells is None:
+            return self.split.logs
+        with np.errstate(divide="ignore"):
+            return self.split.logs + np.log(np.bincount(self.data.cells, minlength=self.data.grid))
+
+    @cached_property
+    def _rate(self) -> NDArray[np.float64]:
+        """How often new values that are tried are taken, by the images of their cell ``(cells,)``."""
+        if self.data.cells is None:
+            return self.split.shown.astype(np.float64)
+        counts = np.bincount(self.data.cells, minlength=self.data.grid) * self.split.shown
+        return np.asarray(counts / counts.max())
 
     def images(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """The indices of ``n`` images ``(n,)``, independent of each other."""
@@ -127,13 +149,41 @@ class Sampler:
         for pattern in np.unique(changes, axis=0):  # in an order of its own
             rows = np.flatnonzero((changes == pattern).all(axis=1))
             combinations = math.prod(np.array(self.data.sizes)[pattern].tolist())
-            if combinations > MOST:
+            if combinations > MOST and len(self._cells) > LIST:
                 rows = self._try(rows, pattern, first, other, found, rule, rng)
+            if len(self._cells) < combinations:  # it is quicker to go through the images than the values
+                for row in rows:
+                    found[row] = self._match(first[row], pattern, other[row], rule, rng)
+                continue
             step = max(1, AT_ONCE // combinations)
             for start in range(0, len(rows), step):
                 one = rows[start : start + step]
                 other[one], found[one] = self._weigh(first[one], np.flatnonzero(pattern), rule, rng)
         return other, found
+
+    def _match(
+        self,
+        first: NDArray[np.int64],
+        pattern: NDArray[np.bool_],
+        other: NDArray[np.int64],
+        rule: Rule,
+        rng: np.random.Generator,
+    ) -> bool:
+        """Draw from the cells that are shown; whether any has x1's other factors. ``other`` is changed."""
+        left = np.arange(len(self._cells))
+        for factor, size in enumerate(self.data.sizes):
+            values = self._cells[left] // self._strides[factor] % size
+            if not pattern[factor]:
+                left = left[values == first[factor]]
+            elif rule == "paper":
+                left = left[values != first[factor]]
+        if not len(left):
+            return False
+        logs = self._logs[self._cells[left]]
+        cumulative = np.exp(logs - logs.max()).cumsum()
+        cell = self._cells[left][(cumulative > rng.random() * cumulative[-1]).argmax()]
+        other[:] = cell // self._strides % np.array(self.data.sizes)
+        return True
 
     def _weigh(
         self, first: NDArray[np.int64], moving: NDArray[np.int64], rule: Rule, rng: np.random.Generator
@@ -143,7 +193,7 @@ class Sampler:
         values = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(moving))
         strides = self._strides[moving]
         kept = first @ self._strides - first[:, moving] @ strides
-        logs = self.split.logs[kept[:, None] + values @ strides]
+        logs = self._logs[kept[:, None] + values @ strides]
         if rule == "paper":
             for i, factor in enumerate(moving):
                 logs[values[:, i] == first[:, factor, None]] = -np.inf
@@ -178,7 +228,7 @@ class Sampler:
             new = np.where(pattern, new, own)
             for table in self.split.tables:
                 _correlate(table, own, pattern, new, rule, rng)
-            hit = self.split.shown[new @ self._strides]
+            hit = rng.random(len(new)) < self._rate[new @ self._strides]
             other[rows[hit]], found[rows[hit]] = new[hit], True
             rows = rows[~hit]
         return rows

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from disentangle.data import FactorData
 
 FORMS = "'correlated A B s', 'anticorrelated A B s', 'without A=2 B=0-15' or 'without 10%'"
-NUMBER = r"(?:[0-9]{1,15}\.?[0-9]{0,15}|\.[0-9]{1,15})(?:[eE][-+]?[0-9]{1,2})?"
+NUMBER = r"(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,2})?"
 VALUES = r"([^\s=]+)=([0-9]{1,9})(?:-([0-9]{1,9}))?"
 WEAKEST, STRONGEST = 1e6, 1e-6  # strengths whose squares are numbers
 Table = tuple[int, int, "NDArray[np.float64]"]  # two factors and the logarithms of their weights
@@ -94,11 +94,14 @@ def tidy(text: str) -> str:
     """
     if not text.strip():
         return ""
-    return " and ".join(sorted({_tidy_part(part) for part in re.split(r"\sand(?=\s)", f" {text} ")}))
+    parts = re.split(r"\sand(?=\s)", f" {text} ")
+    if not all(part.strip() for part in parts):
+        raise InputError(f"split {text!r}: there is nothing before or after an 'and'; expected {FORMS}")
+    return " and ".join(sorted({_tidy_part(part) for part in parts}))
 
 
 def _tidy_part(part: str) -> str:
-    kind, *words = part.split() or [""]
+    kind, *words = part.split()
     if kind in ("correlated", "anticorrelated") and len(words) == 3:
         if not re.fullmatch(NUMBER, words[2]) or not STRONGEST <= float(words[2]) <= WEAKEST:
             raise InputError(
@@ -164,7 +167,10 @@ def parse(text: str, data: FactorData) -> Split:
     for part in parts:
         kind, *words = part.split(" ")
         if kind == "without":
-            held |= _held_out(part, words, data)
+            own = _held_out(part, words, data)
+            if data.cells is not None and not own[data.cells].any():
+                raise InputError(f"split {part!r}: {data.name} has no image of that, so nothing is held out")
+            held |= own
         else:
             tables.append(_correlation(part, kind, words, data))
     factors = [factor for a, b, _ in tables for factor in (a, b)]

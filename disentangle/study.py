@@ -125,7 +125,8 @@ def read_study(path: str | Path, data: bool = True) -> Study:
 
     Raises:
         InputError: the file is missing, is no TOML, or says something unknown, of the wrong type,
-            empty or twice; the message names the file and the field.
+            empty or twice; the message names the file and the field. Whether its data sets have a split's
+            factors and values, or can give a k, is seen when it is carried out.
     """
     path = study_file(path)
     try:

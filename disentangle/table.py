@@ -191,5 +191,7 @@ def write_tables(
     if chosen:
         selected = pd.concat(chosen, ignore_index=True)
         write_bytes(folder / "selection.csv", selected.to_csv(index=False, float_format="%.6g").encode())
+    else:  # one of an earlier call would tell of other rows
+        (folder / "selection.csv").unlink(missing_ok=True)
     write_bytes(folder / "table.md", text.encode())
     return text

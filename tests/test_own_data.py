@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from disentangle import DataError, FactorData, InputError, find, launch, own_files, pictures
 from disentangle.calibrate import NAMES, Calibration
 from disentangle.own_data import save
+from disentangle.perform import load_once
 from disentangle.rows import read_rows
 from disentangle.study import read_study, resolve_sources
 from disentangle.table import write_tables
@@ -240,7 +241,7 @@ def numbers(*shape):
             numbers(700, 1, 1),
             np.tile(np.arange(700)[:, None], 3),
             {},
-            "which combine to 343,000,000; expected at most 268,435,456",
+            "which combine to 343,000,000; expected at most 67,108,864",
         ),
     ],
 )
@@ -508,6 +509,16 @@ def test_a_study_of_ones_own_images(folder):
     assert {len(r["pictures"]) for r in read_rows(folder) if r["kind"] == "run"} == {2}
     again = launch.carry_out(study, folder, workers=1, device="cpu", say=lambda text: None)
     assert [o.status for o in again] == ["done"] * len(outcomes)
+    images, factors = gappy()
+    save(
+        own_files.data_folder() / "mine.npz", 255 - images, factors, **NAMED
+    )  # by hand, others under this name
+    own_files._read.cache_clear()
+    load_once.cache_clear()
+    with pytest.raises(
+        InputError, match=rf"has rows of mine with the checksum '{data.checksum}', here it is"
+    ):
+        launch.carry_out(study, folder, workers=1, device="cpu", say=lambda text: None)
 
 
 @pytest.mark.parametrize("source", ["official", "drawn"])
@@ -606,3 +617,17 @@ def test_a_mistake_is_one_line_and_status_2(folder, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_added_values_and_notes_are_not_dropped_in_silence(folder):
+    images, factors = gappy()
+    path = save(folder / "mine.npz", images, factors, **NAMED, note="One.")
+    own_files.add(path)
+    own_files.add(save(path, images, factors, **NAMED, note="One."))
+    with pytest.raises(InputError, match=r"another note or other values of a factor; remove it first"):
+        own_files.add(save(path, images, factors, **NAMED, note="Two."))
+    count = len(np.unique(np.asarray(factors)[:, 0]))
+    with pytest.raises(InputError, match=r"factor_values of .* has nan"):
+        save(
+            path, images, factors, **NAMED, factor_values=[[np.nan] * count, *[None] * (len(factors[0]) - 1)]
+        )

@@ -191,3 +191,10 @@ def test_less_is_better_where_the_metric_says_so(tmp_path):
     assert "unsupervised_gaussian_total_correlation (less is better)" in text
     assert "**0.500 ± 0.000**" in text
     assert "**1.000" not in text
+
+
+def test_no_choice_of_earlier_rows_is_left(folder):
+    write_tables(folder, rules=["oracle:mig"])
+    assert (folder / "selection.csv").exists()
+    write_tables(folder)
+    assert not (folder / "selection.csv").exists()

@@ -1,5 +1,6 @@
 """Training: seeds, resuming, divergence, logs."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -242,6 +243,15 @@ def test_a_model_of_other_images_is_not_loaded_with_these(tmp_path, monkeypatch)
     path.write_text(path.read_text().replace(TOY.checksum, "sha256:of others"))
     with pytest.raises(InputError, match="was trained on toy with the checksum 'sha256:of others'"):
         load_trained(path.parent)
+
+
+def test_a_checkpoint_of_other_images_is_not_gone_on_from(tmp_path, monkeypatch):
+    half_done(tmp_path, monkeypatch)
+    other = dataclasses.replace(TOY, checksum="sha256:of others")
+    with pytest.raises(InputError, match=rf"the checkpoint is of toy .*{TOY.checksum}.*'sha256:of others'"):
+        train([run()], other, tmp_path, device="cpu")
+    [ended] = train([run()], TOY, tmp_path, device="cpu")
+    assert ended.status == "done"
 
 
 def test_codes_of_an_earlier_model_do_not_outlive_it(tmp_path):

@@ -213,7 +213,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     0.1 on 3DShapes, Falcor3D and Isaac3D, and 0.001 on MPI3D.
     """
 
-    values: Annotated[int, msgspec.Meta(ge=2)] = 10
+    values: Annotated[int, msgspec.Meta(ge=2, le=65_536)] = 10
     quantization: Weight = 0.01
     commitment: Weight = 0.01
     weight_decay: Weight = 0.1
