@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +14,11 @@ import numpy as np
 from disentangle.errors import DataError
 from disentangle.files import reading
 
+# What zipfile raises for a damaged archive, or one that it cannot read.
+DAMAGED_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
+    *(KeyError, RuntimeError, NotImplementedError),
+)
 # What NumPy raises for a damaged head, which it parses as Python.
 DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle.cached import cached_array
-from disentangle.datasets._npy import header
+from disentangle.datasets._npy import DAMAGED_ZIP, header
 from disentangle.errors import DataError
 from disentangle.files import file_md5
 
@@ -62,7 +61,7 @@ def _read_checked(path: Path, expected: Expected, md5: str) -> NDArray[np.uint8]
         with zipfile.ZipFile(path) as archive:
             _check_order(path, archive, expected)
             packed, white = _pack_images(path, archive, expected)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError) as error:
+    except DAMAGED_ZIP as error:
         raise DataError(
             f"{path}: expected a whole .npz file with imgs and latents_classes, found {error!r}"
         ) from error

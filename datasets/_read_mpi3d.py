@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from disentangle.cached import cached_chunks
 from disentangle.datasets._checksums import kept
-from disentangle.datasets._npy import header, member_begin
+from disentangle.datasets._npy import DAMAGED_ZIP, header, member_begin
 from disentangle.errors import DataError
 from disentangle.files import file_md5, reading
 
 MEMBER = "images.npy"
 CHUNK_BYTES = 1 << 24
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _form(path: Path, expected: Expected) -> Form:
         with zipfile.ZipFile(path) as archive, archive.open(MEMBER) as member:
             shape = _shape(path, member)
             info, head = archive.getinfo(MEMBER), member.tell()
-    except DAMAGE as error:
+    except DAMAGED_ZIP as error:
         raise DataError(f"{path}: expected a whole .npz file with images, found {error!r}") from error
     sizes = {prod(layout): layout for layout in expected.layouts}
     if shape[0] not in sizes or shape[1:] != (expected.side, expected.side, 3):
@@ -151,7 +150,7 @@ def _pieces(path: Path, size: int, header: bool) -> Iterator[bytes]:
                 _shape(path, member)
             while content := member.read(size):
                 yield content
-    except DAMAGE as error:
+    except DAMAGED_ZIP as error:
         raise DataError(f"{path}: expected a whole .npz file with images, found {error!r}") from error
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from disentangle import find
+from disentangle.data import draw_factors
 from disentangle.draws import Stream
 from disentangle.pairs import Pairs, assemble, draw
 from disentangle.run import Run
@@ -42,7 +42,6 @@ class Batches:
         self.halves = 2 if self.method.pairs else 1
         self._sampler = sampler or Sampler(data)
         self._stream = Stream(run.seed)
-        self._strides = np.array([math.prod(self.sizes[i + 1 :]) for i in range(len(self.sizes))])
 
     def span(self, start: int, stop: int) -> Span:
         """What steps ``start..stop-1`` draw, each array with the axes ``(steps, 1 or 2, batch, ...)``.
@@ -79,11 +78,8 @@ class Batches:
             return self._pairs(steps) if len(steps) else (np.empty(shape, np.int64), np.empty(0, np.int64))
         n, sampler = self.run.batch, self._sampler
         if sampler.plain:  # factor by factor, as it was before there were other grids
-            limits = np.asarray(self.sizes)
-            drawn = [
-                rng.integers(0, limits, (n, len(limits))) @ self._strides
-                for rng in self._each("batch", steps)
-            ]
+            several = (draw_factors(self.sizes, n, rng) for rng in self._each("batch", steps))
+            drawn = [factors @ self.data.strides for factors in several]
         else:
             drawn = [sampler.images(n, rng) for rng in self._each("batch", steps)]
         return np.array(drawn, np.int64).reshape(shape), None
@@ -94,7 +90,7 @@ class Batches:
             several = [draw(self.sizes, n, k, rule, rng) for rng in self._each("batch", steps)]
             first, counts, keys, other = (np.concatenate(part) for part in zip(*several, strict=True))
             pairs = assemble(self.sizes, (first, counts, keys, other), rule)
-            index = np.stack([pairs.first @ self._strides, pairs.second @ self._strides])
+            index = np.stack([pairs.first @ self.data.strides, pairs.second @ self.data.strides])
             index, label = index.reshape(2, len(steps), n).swapaxes(0, 1), pairs.label
         else:
             found = [

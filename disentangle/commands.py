@@ -13,7 +13,7 @@ from disentangle.errors import InputError
 from disentangle.files import write_bytes
 from disentangle.launch import carry_out, check_splits, check_writable
 from disentangle.score import read_codes
-from disentangle.study import plan, read_study, resolve_sources, study_file
+from disentangle.study import read_study, study_file
 from disentangle.table import write_tables
 from disentangle.train import choose_device, load_trained
 
@@ -90,8 +90,8 @@ def print_plan(
     from disentangle import estimate, status
 
     study = read_study(path)
-    check_splits(plan(study, resolve_sources(study)))
     found = status.status(study, folder)
+    check_splits(found.tasks)
     print(status.describe(found, times=False))
     target = choose_device(device)
     made = estimate.estimate(found, target, stack, lambda text: print(text, file=sys.stderr))

@@ -129,6 +129,11 @@ class FactorData:
         """The number of cells, that is of combinations of factor values."""
         return math.prod(self.sizes)
 
+    @cached_property
+    def strides(self) -> NDArray[np.int64]:
+        """How far apart two cells are whose one factor differs by 1: ``factors @ strides`` is a cell."""
+        return np.array([math.prod(self.sizes[i + 1 :]) for i in range(len(self.sizes))], np.int64)
+
     def __len__(self) -> int:
         """The number of images."""
         return len(self.store)
@@ -209,6 +214,22 @@ class FactorData:
         from disentangle.sampling import Sampler
 
         return Sampler(self).pairs(n, k, rule, np.random.default_rng(rng))
+
+    def check_same(self, checksum: str, what: str, advice: str) -> None:
+        """Refuse what was made of other images than these.
+
+        Args:
+            checksum: of the images that it was made of.
+            what: what it is, up to where the data set's name belongs.
+            advice: what to do.
+
+        Raises:
+            InputError: these images have another checksum.
+        """
+        if checksum != self.checksum:
+            raise InputError(
+                f"{what} {self.name} with the checksum {checksum!r}, here it is {self.checksum!r}; {advice}"
+            )
 
     def with_split(self, split: str) -> FactorData:
         """The same data, of which training shows what `disentangle.splits` says; ``""`` is all alike.

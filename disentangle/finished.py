@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RUN, MODEL, RESULT = "run.json", "model.safetensors", "result.json"
 FORMAT = 1
+TRAIN_ANEW = "move the folder away to train anew"
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,11 +68,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: the data set has another checksum.
         """
-        if data.checksum != self.data_checksum:
-            raise InputError(
-                f"{folder}: the model was trained on {self.run.dataset} with the checksum "
-                f"{self.data_checksum!r}, here it is {data.checksum!r}; move the folder away to train anew"
-            )
+        data.check_same(self.data_checksum, f"{folder}: the model was trained on", TRAIN_ANEW)
 
 
 def finish(

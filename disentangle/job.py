@@ -19,9 +19,8 @@ from disentangle import find
 from disentangle.build import build_model
 from disentangle.checkpoint import Damaged, Saved, log, restore, rewind_log, save
 from disentangle.data import FactorData
-from disentangle.errors import InputError
 from disentangle.files import clear_unfinished, write_bytes
-from disentangle.finished import RUN, Result, finish, load_weights, read_result
+from disentangle.finished import RUN, TRAIN_ANEW, Result, finish, load_weights, read_result
 from disentangle.loggers import Logger, open_loggers
 from disentangle.run import Run
 from disentangle.stack import SPAN, Stack
@@ -171,11 +170,8 @@ class Job:
         except Damaged as damaged:
             tqdm.write(f"{damaged}; the run begins anew")
             model, saved = build_model(run, self.data), Saved()
-        if saved.data not in ("", self.data.checksum):
-            raise InputError(
-                f"{place}: the checkpoint is of {run.dataset} with the checksum {saved.data!r}, here it is "
-                f"{self.data.checksum!r}; move the folder away to train anew"
-            )
+        if saved.data:
+            self.data.check_same(saved.data, f"{place}: the checkpoint is of", TRAIN_ANEW)
         last = rewind_log(place, saved.step)
         values = {k: v for k, v in last.items() if k not in ("step", "seconds", "stack")}
         return _Member(run, place, model, saved, saved.seconds, values)

@@ -98,12 +98,11 @@ def _check_images(work: Work, tasks: Sequence[Task]) -> None:
     for task in tasks:
         if task.source != "user" or (row := work.row(task)) is None:
             continue
-        found, here = row["data"]["checksum"], load_once(task.dataset, task.source, "cpu").checksum
-        if found != here:
-            raise InputError(
-                f"{work.folder} has rows of {task.dataset} with the checksum {found!r}, here it is {here!r}; "
-                "choose another --out, or another name for the new images"
-            )
+        load_once(task.dataset, task.source, "cpu").check_same(
+            row["data"]["checksum"],
+            f"{work.folder} has rows of",
+            "choose another --out, or another name for the new images",
+        )
 
 
 def check_splits(tasks: Sequence[Task]) -> None:

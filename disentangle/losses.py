@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import enum
+import sys
 from dataclasses import dataclass, fields
+from typing import Annotated
 
+import msgspec
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Weight = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]  # of a term of a loss, as a setting
 
 
 class LikelihoodType(enum.Enum):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-import zlib
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from disentangle.datasets._npy import header, member_begin
+from disentangle.datasets._npy import DAMAGED_ZIP, header, member_begin
 from disentangle.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 24  # read at a time
 FORM = "an .npz with images (N, H, W) or (N, H, W, C) and factors (N, F)"
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError)
 
 
 @contextlib.contextmanager
@@ -33,7 +31,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (*DAMAGE, OSError) as error:
+    except DAMAGED_ZIP as error:
         raise DataError(f"{path} is not a whole .npz ({error}); expected {FORM}") from None
 
 

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from disentangle.compiled import compiled
+
 VERSION = 1  # rises when the same key begins to give other numbers
 FIRST, SECOND = 0x21F0AAAD, 0x735A2D97
 WORD = 0xFFFFFFFF  # the lower 32 bits
@@ -115,11 +117,4 @@ def _fill(first: Any, second: Any, table: Any, out: Any) -> None:
 @cache
 def _compiled() -> Callable[..., None]:
     """The loop compiled at its first use and kept on disk; numba is slow to import, so not before."""
-    import numba
-
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        made: Any = numba.njit(cache=True, **options)(_fill)
-    except RuntimeError:  # no place to write to: every process compiles anew
-        made = numba.njit(**options)(_fill)
-    return made  # type: ignore[no-any-return]
+    return compiled(_fill)

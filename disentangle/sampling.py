@@ -46,7 +46,6 @@ class Sampler:
         self.data = data
         self.split = parse(data.split, data)
         self.plain = data.cells is None and not self.split.parts
-        self._strides = np.array([math.prod(data.sizes[i + 1 :]) for i in range(len(data.sizes))])
 
     @cached_property
     def _cumulative(self) -> NDArray[np.float64]:
@@ -58,20 +57,22 @@ class Sampler:
         return np.flatnonzero(self.split.shown)
 
     @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        """How many images of each cell are shown ``(cells,)``."""
+        if self.data.cells is None:
+            return self.split.shown.astype(np.int64)
+        return np.bincount(self.data.cells, minlength=self.data.grid) * self.split.shown
+
+    @cached_property
     def _logs(self) -> NDArray[np.float64]:
         """Log-weights of the cells ``(cells,)``, those of their images added up; -inf if not shown."""
-        if self.data.cells is None:
-            return self.split.logs
         with np.errstate(divide="ignore"):
-            return self.split.logs + np.log(np.bincount(self.data.cells, minlength=self.data.grid))
+            return self.split.logs + np.log(self._counts)
 
     @cached_property
     def _rate(self) -> NDArray[np.float64]:
         """How often new values that are tried are taken, by the images of their cell ``(cells,)``."""
-        if self.data.cells is None:
-            return self.split.shown.astype(np.float64)
-        counts = np.bincount(self.data.cells, minlength=self.data.grid) * self.split.shown
-        return np.asarray(counts / counts.max())
+        return np.asarray(self._counts / self._counts.max())
 
     def images(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """The indices of ``n`` images ``(n,)``, independent of each other."""
@@ -126,10 +127,9 @@ class Sampler:
 
     def _hopeless(self, counts: set[int]) -> bool:
         """Whether no two cells differ in so many factors, as far as that is quickly told."""
-        cells = np.flatnonzero(self.split.shown)
-        if len(cells) > FEW:
+        if len(self._cells) > FEW:
             return False
-        factors = np.stack(np.unravel_index(cells, self.data.sizes), axis=1)
+        factors = np.stack(np.unravel_index(self._cells, self.data.sizes), axis=1)
         apart = set(np.unique((factors[:, None] != factors).sum(axis=2)).tolist())
         return not counts <= apart
 
@@ -172,17 +172,15 @@ class Sampler:
         """Draw from the cells that are shown; whether any has x1's other factors. ``other`` is changed."""
         left = np.arange(len(self._cells))
         for factor, size in enumerate(self.data.sizes):
-            values = self._cells[left] // self._strides[factor] % size
+            values = self._cells[left] // self.data.strides[factor] % size
             if not pattern[factor]:
                 left = left[values == first[factor]]
             elif rule == "paper":
                 left = left[values != first[factor]]
         if not len(left):
             return False
-        logs = self._logs[self._cells[left]]
-        cumulative = np.exp(logs - logs.max()).cumsum()
-        cell = self._cells[left][(cumulative > rng.random() * cumulative[-1]).argmax()]
-        other[:] = cell // self._strides % np.array(self.data.sizes)
+        cell = self._cells[left][_weighted(self._logs[self._cells[left]][None], rng)[0]]
+        other[:] = cell // self.data.strides % np.array(self.data.sizes)
         return True
 
     def _weigh(
@@ -191,19 +189,15 @@ class Sampler:
         """Draw from all combinations of new values, weighed one by one."""
         axes = [np.arange(self.data.sizes[i]) for i in moving]
         values = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(moving))
-        strides = self._strides[moving]
-        kept = first @ self._strides - first[:, moving] @ strides
+        strides = self.data.strides[moving]
+        kept = first @ self.data.strides - first[:, moving] @ strides
         logs = self._logs[kept[:, None] + values @ strides]
         if rule == "paper":
             for i, factor in enumerate(moving):
                 logs[values[:, i] == first[:, factor, None]] = -np.inf
-        most = logs.max(axis=1, keepdims=True)
-        found = np.isfinite(most[:, 0])
-        cumulative = np.exp(logs - np.where(found[:, None], most, 0)).cumsum(axis=1)
-        drawn = (cumulative > rng.random((len(first), 1)) * cumulative[:, -1:]).argmax(axis=1)
         other = first.copy()
-        other[:, moving] = values[drawn]
-        return other, found
+        other[:, moving] = values[_weighted(logs, rng)]
+        return other, np.asarray(np.isfinite(logs).any(axis=1))
 
     def _try(
         self,
@@ -228,10 +222,18 @@ class Sampler:
             new = np.where(pattern, new, own)
             for table in self.split.tables:
                 _correlate(table, own, pattern, new, rule, rng)
-            hit = rng.random(len(new)) < self._rate[new @ self._strides]
+            hit = rng.random(len(new)) < self._rate[new @ self.data.strides]
             other[rows[hit]], found[rows[hit]] = new[hit], True
             rows = rows[~hit]
         return rows
+
+
+def _weighted(logs: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """A column of each row of log-weights ``(n, K)``; any where all of a row are -inf."""
+    most = logs.max(axis=1, keepdims=True)
+    cumulative = np.exp(logs - np.where(np.isfinite(most), most, 0)).cumsum(axis=1)
+    drawn = (cumulative > rng.random((len(logs), 1)) * cumulative[:, -1:]).argmax(axis=1)
+    return np.asarray(drawn, np.int64)
 
 
 def _correlate(
@@ -257,9 +259,7 @@ def _correlate(
             each[rows, first[:, moves]] = -np.inf
     else:
         return
-    flat = each.reshape(len(first), -1)
-    cumulative = np.exp(flat - flat.max(axis=1, keepdims=True)).cumsum(axis=1)
-    drawn = (cumulative > rng.random((len(first), 1)) * cumulative[:, -1:]).argmax(axis=1)
+    drawn = _weighted(each.reshape(len(first), -1), rng)
     if pattern[a] and pattern[b]:
         new[:, a], new[:, b] = drawn // logs.shape[1], drawn % logs.shape[1]
     else:

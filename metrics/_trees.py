@@ -11,15 +11,14 @@ One file for all that is compiled: numba's cache on disk notices a change in a f
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from disentangle.compiled import compiled
+
 Floats = NDArray[np.float64]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 RATE = 0.1
 LANES = 8  # trees whose first histograms are summed side by side, in vector registers
@@ -28,16 +27,6 @@ NODES, LEAVES = 7, 15  # of a tree of depth 3: node n has the children 2n + 1 an
 _GAP = np.float32(1e-7)
 # Gains nearer than this are ties, which the order of the codes decides; rounding must not.
 _TIE = 1.0 + 1e-10
-
-
-def compiled(function: Function) -> Function:
-    """The function compiled by numba at its first call, and kept on disk for the next process."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        made: Any = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no place to write to: every process compiles anew
-        made = numba.njit(**options)(function)
-    return cast(Function, made)
 
 
 class Columns(NamedTuple):

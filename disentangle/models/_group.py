@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from disentangle.autoencoder import build, check_samples, reparametrize
 from disentangle.find import Method
-from disentangle.losses import LikelihoodType, LossResult, ModelOutput, beta_elbo
+from disentangle.losses import LikelihoodType, LossResult, ModelOutput, Weight, beta_elbo
 from disentangle.models.vae import VAE, VAEOutput, decode_means, posterior, posterior_mean
 
 Gaussians = tuple[Tensor, Tensor]  # means and log-variances, each (B, D)
@@ -225,7 +224,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pairs: the sampler, "paper" (exactly k factors take another value) or "dlib" (the released code).
     """
 
-    beta: Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)] = 1.0
+    beta: Weight = 1.0
     k: Annotated[int, msgspec.Meta(ge=1)] | Literal["rnd"] = 1
     pairs: Literal["paper", "dlib"] = "paper"
 

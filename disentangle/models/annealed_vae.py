@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import msgspec
 from torch import Tensor
 
 from disentangle.find import Method
-from disentangle.losses import LossResult
+from disentangle.losses import LossResult, Weight
 from disentangle.models.vae import VAE, build_vae, decode_means, posterior, posterior_mean, vae_terms
-
-Weight = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

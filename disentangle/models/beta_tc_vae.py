@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
-
 import msgspec
 from torch import Tensor
 
 from disentangle.find import Method
-from disentangle.losses import LossResult, total_correlation
+from disentangle.losses import LossResult, Weight, total_correlation
 from disentangle.models.vae import VAE, build_vae, decode_means, posterior, posterior_mean, vae_terms
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """beta: weight of the total correlation, at least 0; 1 is the VAE. The 2019 study: 1, 2, 4, 6, 8, 10."""
 
-    beta: Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)] = 6.0
+    beta: Weight = 6.0
 
 
 def beta_tc_loss(model: VAE, images: Tensor, noise: Tensor, settings: Settings) -> LossResult:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
-
 import msgspec
 
 from disentangle.find import Method
+from disentangle.losses import Weight
 from disentangle.models.vae import build_vae, decode_means, posterior, posterior_mean, vae_loss
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """beta: weight of the KL, at least 0; 1 is the VAE. The 2019 study sweeps 1, 2, 4, 6, 8, 16."""
 
-    beta: Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)] = 4.0
+    beta: Weight = 4.0
 
 
 METHOD = Method(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 import torch
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from disentangle.find import Method
-from disentangle.losses import LossResult, full
+from disentangle.losses import LossResult, Weight, full
 from disentangle.models.vae import VAE, build_vae, decode_means, posterior, posterior_mean, vae_terms
 
 WIDTH, DEPTH, SLOPE = 1000, 6, 0.2
@@ -27,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code's two optimisers both advance the step counter, so that so many steps are half as many updates.
     """
 
-    gamma: Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)] = 10.0
+    gamma: Weight = 10.0
     updates: Literal["paper", "dlib"] = "paper"
 
 

@@ -10,7 +10,6 @@ codes, which are discrete: `infomec` has an option for that.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from disentangle.autoencoder import BaseAutoencoder
 from disentangle.find import Method
-from disentangle.losses import LikelihoodType, LossResult, ModelOutput, log_likelihood
+from disentangle.losses import LikelihoodType, LossResult, ModelOutput, Weight, log_likelihood
 from disentangle.models.ae import codes_of, images_of
 
 
@@ -201,9 +200,6 @@ class QLAE(BaseAutoencoder):
             objective=each[0].numel() * penalty - reconstruction,
             diagnostics={"log_likelihood": reconstruction.detach(), "quantization_error": to_values.detach()},
         )
-
-
-Weight = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
