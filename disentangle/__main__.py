@@ -201,8 +201,8 @@ def train(
     if trained.status == "diverged":
         raise SystemExit(1)
     placed = loaded.to(next(trained.model.parameters()).device)
-    for kind, draw in pictures.KINDS.items():
-        draw(run, trained.model, placed, out / run.key() / f"{kind}.png")
+    for name, draw in pictures.KINDS.items():
+        draw(run, trained.model, placed, out / run.key() / name)
     print(f"next: disentangle score {out / run.key()}")
 
 
@@ -280,7 +280,8 @@ def score(
 
         from disentangle.files import write_bytes
 
-        write_bytes(csv, pd.DataFrame([asdict(s) for s in found]).to_csv(index=False).encode())
+        frame = pd.DataFrame([asdict(s) for s in found]).drop(columns="matrices")
+        write_bytes(csv, frame.to_csv(index=False).encode())
         print(f"written to {csv}")
     if refused:
         raise SystemExit(1)

@@ -119,6 +119,8 @@ class Metric:
         of_models: whether it compares several models of one setting, instead of codes with factors;
             its function takes a list of codes.
         lower_is_better: of the headline.
+        matrices: which fields of the result are matrices (D, F) of codes and factors that a study keeps, and
+            their units, such as ``{"mutual_information": "nats"}``.
     """
 
     id: str
@@ -130,6 +132,7 @@ class Metric:
     modes: tuple[str, ...] = ()
     of_models: bool = False
     lower_is_better: bool = False
+    matrices: Mapping[str, str] = field(default_factory=dict)
 
     def defaults(self) -> dict[str, Any]:
         """The options that a call without them takes."""

@@ -14,7 +14,7 @@ from typing import Any
 import filelock
 from tqdm import tqdm
 
-from disentangle import find
+from disentangle import find, matrices, pictures
 from disentangle.calibrate import Calibration
 from disentangle.data import FactorData
 from disentangle.encode import cache_file, encode, evaluation_rows
@@ -159,7 +159,7 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
         began = time.perf_counter()
         codes = encode(task, trained.model, data, rows, cache=cache_file(work.place(task), study.rows))
         if old is None:
-            extra["pictures"] = _pictures(task, trained.model, data, work.folder)
+            extra["pictures"] = _draw_pictures(task, trained.model, data, work.folder)
     seconds["encode"] = time.perf_counter() - began
     have = set() if old is None else {s["id"] for s in old["scores"]}
     if isinstance(task, Run) and set(work.label_free_ids(task)) - have:
@@ -168,8 +168,10 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
     scores, problems = _scores(work, task, codes, data.factors(rows), have)
     seconds["score"] = time.perf_counter() - began
     row = make_row(task, study.name, data, study.rows, [*scores, *label_free], seconds, **extra)
+    row = row if old is None else extended(old, row)
+    _draw_matrices(task, row, work.folder)
     _log_scores(work, task, scores)
-    return (row if old is None else extended(old, row)), problems
+    return row, problems
 
 
 def _trained(work: Work, run: Run, data: FactorData, device: str, progress: bool) -> tuple[Trained, Result]:
@@ -210,15 +212,27 @@ def _log_scores(work: Work, task: Task, scores: list[Score]) -> None:
                 logger.log(task.updates() + 1, {f"score/{s.name}": s.value for s in scores})
 
 
-def _pictures(run: Run, model: Any, data: FactorData, folder: Path) -> list[str]:
-    from disentangle.pictures import KINDS
-
+def _draw_pictures(run: Run, model: Any, data: FactorData, folder: Path) -> list[str]:
     names = []
-    for kind, draw in KINDS.items():
-        path = folder / "pictures" / f"{run.dataset}-{run.method}-{run.key()[:8]}-{kind}.png"
-        draw(run, model, data, path)
-        names.append(path.relative_to(folder).as_posix())
+    for kind, draw in pictures.KINDS.items():
+        names.append(f"pictures/{_stem(run)}-{kind}")
+        draw(run, model, data, folder / names[-1])
     return names
+
+
+def _stem(task: Run | Calibration) -> str:
+    """What the names of a task's pictures begin with."""
+    what = task.method if isinstance(task, Run) else task.name
+    return f"{task.dataset}-{what}-{task.key()[:8]}"
+
+
+def _draw_matrices(task: Run | Calibration, row: Row, folder: Path) -> None:
+    """Draw what the row has of each code and factor, and name the picture in it."""
+    if row["matrices"]:
+        name = f"pictures/{_stem(task)}-matrices.png"
+        title = pictures.title(task, "what each code tells of each factor")
+        matrices.draw(title, row["matrices"], row["data"]["factors"], folder / name)
+        row["pictures"] = list(dict.fromkeys([*row["pictures"], name]))
 
 
 @functools.lru_cache(maxsize=2)

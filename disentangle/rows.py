@@ -18,6 +18,7 @@ from disentangle.data import FactorData
 from disentangle.files import write_bytes
 from disentangle.finished import Result
 from disentangle.provenance import SOFTWARE, provenance
+from disentangle.rules import by_id
 from disentangle.run import Run
 from disentangle.score import Score
 
@@ -54,7 +55,7 @@ def make_row(
     now = provenance(str(data.device))
     origin = now if result is None else result.provenance
     own = {} if all(now[k] == origin.get(k) for k in SOFTWARE) else {"provenance": now}
-    described = msgspec.to_builtins(task)
+    scores, described = list(scores), msgspec.to_builtins(task)
     if isinstance(task, Calibration):
         described = {"method": described.pop("name"), "hyper": {}, **described}
     return {
@@ -70,13 +71,21 @@ def make_row(
             "note": data.note,
             "images": len(data),
             "scored": rows or len(data),
+            "factors": list(data.factor_names),
         },
         "status": "done" if result is None else result.status,
         "step": 0 if result is None else result.step,
         "values": {} if result is None else result.values,
-        # A score that is not a number is kept as null.
-        "scores": [
-            {**asdict(s), "value": s.value if math.isfinite(s.value) else None, **own} for s in scores
+        "scores": [{**_plain(s), **own} for s in scores],
+        "matrices": [
+            {
+                "id": s.id,
+                "name": name,
+                "unit": by_id()[s.id.partition("@")[0]].matrices[name],
+                "values": [[_finite(v) for v in line] for line in values],
+            }
+            for s in scores
+            for name, values in s.matrices.items()
         ],
         "pictures": list(pictures),
         "model_sha256": "" if result is None else result.model_sha256,
@@ -85,9 +94,20 @@ def make_row(
     }
 
 
+def _plain(score: Score) -> dict[str, Any]:
+    """A score without its matrices, which have a place of their own."""
+    return {k: v for k, v in asdict(score).items() if k != "matrices"} | {"value": _finite(score.value)}
+
+
+def _finite(value: float) -> float | None:
+    """What is not a number is kept as null, which every JSON reader knows."""
+    return value if math.isfinite(value) else None
+
+
 def extended(old: Row, new: Row) -> Row:
-    """A row with the scores of a newer one added; the rest is kept."""
-    return {**old, "scores": [*old["scores"], *new["scores"]]}
+    """A row with the scores and matrices of a newer one added; the rest is kept."""
+    added = {name: [*old.get(name, []), *new[name]] for name in ("scores", "matrices", "pictures")}
+    return {**old, **added}
 
 
 def row_path(folder: Path, key: str) -> Path:

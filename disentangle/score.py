@@ -6,7 +6,7 @@ import inspect
 import time
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -40,6 +40,8 @@ class Score:
         repeats: how often the metric drew its points anew.
         std: standard deviation of the number over those draws (n - 1 in the denominator), the
             metric's own noise; None for a single draw. A metric that draws nothing has 0.
+        matrices: of the metric's headline, the matrices (D, F) that it names in its descriptor, to six
+            digits; with repeats the means over them.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Score:
     seconds: float
     repeats: int = 1
     std: float | None = None
+    matrices: dict[str, list[list[float]]] = field(default_factory=dict)
 
 
 def parse_metric(spec: MetricSpec) -> tuple[str, dict[str, Any]]:
@@ -161,12 +164,11 @@ def score(
         taken = {k: v for k, v in hands.items() if k in inspect.signature(metric.function).parameters}
         began = time.perf_counter()
         with threadpool_limits(threads, "blas"):
-            draws = [
-                metric.function(
-                    codes, factors, rng=_stream(name, used, seed, repeat), **used, **taken
-                ).scores()
+            results = [
+                metric.function(codes, factors, rng=_stream(name, used, seed, repeat), **used, **taken)
                 for repeat in range(repeats)
             ]
+        draws = [result.scores() for result in results]
         seconds = (time.perf_counter() - began) / repeats
         named = metric_id(spec, rows, None if published_sizes else len(codes), repeats=repeats)
         if taken.get("device", "cpu") != "cpu":  # sums in another order: near-ties can fall otherwise
@@ -175,8 +177,15 @@ def score(
             values = [float(draw[key]) for draw in draws]
             std = float(np.std(values, ddof=1)) if repeats > 1 else None
             value = float(np.mean(values)) if repeats > 1 else values[0]
-            found.append(Score(key, named, value, _points(used, len(codes)), seconds, repeats, std))
+            kept = _matrices(metric, results) if key == metric.headline else {}
+            found.append(Score(key, named, value, _points(used, len(codes)), seconds, repeats, std, kept))
     return found
+
+
+def _matrices(metric: find.Metric, results: list[Any]) -> dict[str, list[list[float]]]:
+    """What a metric found of each code and factor, for people: a few digits are enough."""
+    means = {name: np.mean([getattr(one, name) for one in results], axis=0) for name in metric.matrices}
+    return {name: [[float(f"{v:.6g}") for v in row] for row in mean] for name, mean in means.items()}
 
 
 def _stream(name: str, used: Mapping[str, Any], seed: int, repeat: int) -> Any:

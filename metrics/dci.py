@@ -249,4 +249,5 @@ METRIC = Metric(
     published={"train_points": 10_000, "test_points": 5_000},
     headline="dci_disentanglement",
     modes=("dlib",),
+    matrices={"importance": ""},
 )

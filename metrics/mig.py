@@ -96,4 +96,5 @@ METRIC = Metric(
     function=mig,
     published={"points": 10_000, "bins": 20},
     headline="mig",
+    matrices={"mutual_information": "nats"},
 )

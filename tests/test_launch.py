@@ -85,8 +85,39 @@ def test_a_study_gives_rows_tables_and_pictures(tiny):
     assert f"**{own.mean():.3f} ± {own.std():.3f}**" in text
     assert "drawn" in text
     for row in read_rows(folder):
-        for picture in row["pictures"]:
-            assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+        ends = {picture.rpartition("-")[2]: (folder / picture).read_bytes() for picture in row["pictures"]}
+        drawn = {"reconstructions.png", "traversal.png", "traversal.webp"} if row["kind"] == "run" else set()
+        assert ends.keys() == {"matrices.png", *drawn}
+        for end, content in ends.items():
+            assert content.startswith(b"\x89PNG" if end.endswith("png") else b"RIFF")
+
+
+def test_rows_keep_the_matrices_behind_the_headlines(tiny):
+    folder, study = tiny
+    carry_out(tiny)
+    data = get("dataset", "toy").load()
+    run = plan(study, {"toy": "drawn"})[0]
+    row = next(r for r in read_rows(folder) if r["key"] == run.key())
+    [matrix] = row["matrices"]
+    assert (matrix["id"], matrix["name"], matrix["unit"]) == (
+        "mig@1[points=300]",
+        "mutual_information",
+        "nats",
+    )
+    assert "matrices" not in row["scores"][0]
+    codes = encode(run, load(folder / "runs" / run.key()), data)
+    [again] = score(codes, data.all_factors(), study.metric_specs(), seed=run.seed)
+    assert np.array_equal(matrix["values"], again.matrices["mutual_information"])
+    assert np.shape(matrix["values"]) == (run.latents, len(row["data"]["factors"]))
+    # A metric that is asked for later adds its own.
+    (folder / "study.toml").write_text(
+        TEXT.replace("metrics = [", 'metrics = [{ name = "mig", points = 200 }, ')
+    )
+    carry_out((folder, read_study(folder)))
+    row = next(r for r in read_rows(folder) if r["key"] == run.key())
+    assert [one["id"] for one in row["matrices"]] == ["mig@1[points=300]", "mig@1[points=200]"]
+    assert row["matrices"][0] == matrix
+    assert len(row["pictures"]) == len(set(row["pictures"])) == 4
 
 
 def test_a_published_model_scores_what_its_row_says(tiny):
