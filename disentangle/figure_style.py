@@ -1,0 +1,275 @@
+"""How the study's figures look: colours, panels placed in inches, and clean PNG and SVG of them.
+
+Text, axes and ticks are drawn in `INK`, which becomes ``currentColor`` in SVG, so that one figure does for
+light and dark pages. The colours of data have a contrast of 3 or more with white and with #111.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#14181c"  # of text and axes; nothing else has exactly this colour
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b8609a", "#947600", "#7a7a7a")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+DASHES = ("-", "--", "-.", ":")
+SMALL, NORMAL, LARGE = 6.5, 7.5, 10.0  # font sizes in points
+LINE = 0.125  # inches from one line of text to the next
+EDGE = 0.12  # inches around a figure
+NARROWEST, WIDEST = 5.0, 11.0  # inches that a figure of panels is wide
+DPI, PALETTE = 120, 128
+RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # which matplotlib brings: the same layout everywhere
+    "font.size": NORMAL,
+    "text.parse_math": False,  # a dollar sign is one
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "path.simplify": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "disentangle",
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+}
+SVG, LINK, HREF = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "xlink:href"
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """The style of the figures, whatever the user's own is, which is back afterwards.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    from matplotlib import style
+
+    with style.context(["default", RC]):
+        yield
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` characters, broken at spaces, and where that is not enough elsewhere.
+
+    What has no space breaks after an underscore or comma, or before a bracket; what has none of these is cut.
+
+    >>> wrap("beta=1, k=1, pairs=paper", 14)
+    ['beta=1, k=1,', 'pairs=paper']
+    >>> wrap("mig@1[rows=50000]", 14), wrap("dci_disentanglement", 12)
+    (['mig@1', '[rows=50000]'], ['dci_', 'disentanglem', 'ent'])
+    """
+    pieces: list[str] = []
+    for word in re.split(r"(?<= )", text):
+        pieces += re.split(r"(?<=[,_])|(?=\[)", word) if len(word) > width + 1 else [word]
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.strip() for line in lines if line.strip()]
+
+
+def width_of(text: str, size: float = NORMAL, weight: str = "normal") -> float:
+    """Inches that a line of text is wide, a little more than less."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
+    return 1.04 * float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
+
+
+def write(
+    figure: Figure, x: float, y: float, lines: Sequence[str], size: float = NORMAL, **options: Any
+) -> None:
+    """Lines of text, the first with its top ``y`` inches below the figure's, ``x`` inches from the left.
+
+    Each is a text of its own: those of several lines are not aligned where a page has another font.
+    """
+    width, height = figure.get_size_inches()
+    for i, line in enumerate(lines):
+        figure.text(
+            x / width, 1 - (y + i * LINE * size / NORMAL) / height, line, size=size, va="top", **options
+        )
+
+
+def sheet(title: str, width: float, height: float) -> tuple[Figure, float]:
+    """A figure with a title at the top left, and how many inches that takes.
+
+    Args:
+        title: is wrapped where it is too long.
+        width: in inches.
+        height: of what comes below, in inches.
+    """
+    from matplotlib.figure import Figure
+
+    lines = wrap(title, max(20, int((width - 2 * EDGE) / width_of("n" * 100, LARGE, "bold") * 100)))
+    top = EDGE + LINE * LARGE / NORMAL * len(lines) + 0.06
+    figure = Figure(figsize=(width, top + height), dpi=DPI)
+    write(figure, EDGE, EDGE, lines, LARGE, weight="bold")
+    return figure, top
+
+
+def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes ``top`` inches below the figure's upper edge."""
+    across, down = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+
+def panels(
+    title: str,
+    heads: Mapping[str, Sequence[tuple[str, bool]]],
+    size: tuple[float, float],
+    around: tuple[float, float, float],
+    handles: Sequence[Any],
+) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with axes in rows, a head over each and a legend under all.
+
+    Args:
+        title: of the figure.
+        heads: of each axes, by its key: lines, and whether they are bold.
+        size: of the axes, in inches as all that follows.
+        around: what is free left of the first axes of a row, between axes, and below them.
+        handles: of the legend.
+    """
+    (width, height), (left, gap, below) = size, around
+    columns = min(len(heads), max(1, int((WIDEST - left - EDGE + gap) / (width + gap))))
+    wide = max(left + columns * (width + gap) - gap + EDGE, NARROWEST)
+    entries = max(1, int((wide - 2 * EDGE) / max(width_of(handle.get_label()) + 0.5 for handle in handles)))
+    foot = math.ceil(len(handles) / entries) * 0.15 + EDGE
+    rows = [[*heads][i : i + columns] for i in range(0, len(heads), columns)]
+    over = [max(len(heads[key]) for key in row) * LINE + 0.04 for row in rows]
+    figure, y = sheet(title, wide, sum(over) + len(rows) * (height + below) + foot)
+    axes = {}
+    for row, high in zip(rows, over, strict=True):
+        for key, x in zip(row, (left + k * (width + gap) for k in range(columns)), strict=False):
+            first = y + high - 0.04 - len(heads[key]) * LINE
+            for i, (line, bold) in enumerate(heads[key]):
+                said: dict[str, Any] = {"size": NORMAL, "weight": "bold"} if bold else {"size": SMALL}
+                write(figure, x, first + i * LINE, [line], **said)
+            axes[key] = panel(figure, x, y + high, width, height)
+        y += high + height + below
+    legend(figure, handles, entries)
+    return figure, axes
+
+
+def ticks(axis: Any, most: int = 4) -> None:
+    """A few round ticks, written in full."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}".replace("-", "\N{MINUS SIGN}")))
+
+
+def legend(figure: Figure, handles: Sequence[Any], columns: int) -> None:
+    """A legend in the lower left corner."""
+    width, height = figure.get_size_inches()
+    figure.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(EDGE / width, EDGE / height), ncols=columns,
+        frameon=False, borderaxespad=0, borderpad=0, handlelength=2, handletextpad=0.6, columnspacing=1.2,
+        fontsize=NORMAL, labelspacing=0.35,
+    )  # fmt: skip
+
+
+def png(figure: Figure) -> bytes:
+    """The figure on white; a palette makes it a third of the size with no loss that one sees."""
+    from PIL import Image
+
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", facecolor="white", dpi=DPI)
+    image = Image.open(drawn).convert("RGB")
+    image.quantize(PALETTE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def svg(figure: Figure, name: str, title: str) -> str:
+    """The figure as an ``<svg>`` element to put into a page; also a file of its own.
+
+    It has a transparent ground, grows and shrinks with its place up to its own size, and every id in it
+    begins with ``name``.
+    """
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    root = ElementTree.fromstring(drawn.getvalue())
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(f"{{{SVG}}}")
+        element.tail, element.text = None, element.text if element.tag == "text" else None
+        named = ((key.replace(f"{{{LINK}}}", "xlink:"), value) for key, value in element.attrib.items())
+        element.attrib = {key: _short(key, value) for key, value in named if "rotate(-0 " not in value}
+    _name_ids(root, name)
+    _flatten(root)
+    _head(root, name, title)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _head(root: ElementTree.Element, name: str, title: str) -> None:
+    box = root.attrib["viewBox"]
+    pixels = float(box.split()[2]) * 96 / 72
+    root.attrib.clear()
+    root.attrib.update({"xmlns": SVG, "xmlns:xlink": LINK, "viewBox": box, "role": "img"})
+    # The round joins are what matplotlib says in a style sheet, which would hold for the whole page.
+    root.attrib |= {
+        "aria-labelledby": f"{name}-title",
+        "style": f"max-width:{pixels:.0f}px;stroke-linejoin:round",
+    }
+    told = ElementTree.Element("title", {"id": f"{name}-title"})
+    told.text = title
+    root.insert(0, told)
+
+
+def _flatten(parent: ElementTree.Element) -> None:
+    """Leave out what only matplotlib needs: groups that say nothing, data of the file, the style sheet."""
+    kept: list[ElementTree.Element] = []
+    for child in parent:
+        _flatten(child)
+        empty = child.tag in ("g", "defs") and not len(child)
+        if empty or child.tag in ("metadata", "style") or child.get("style") == "fill:none":
+            continue
+        kept += list(child) if child.tag == "g" and not child.attrib else [child]
+    parent[:] = kept
+
+
+def _name_ids(root: ElementTree.Element, name: str) -> None:
+    """Keep only the ids that something refers to, as ``name-1`` and so on in their order."""
+    linked = re.compile(r"(?<=url\(#)[^)]+")
+    values = [(key, value) for element in root.iter() for key, value in element.attrib.items()]
+    used = [i for key, value in values for i in ([value[1:]] if key == HREF else linked.findall(value))]
+    names = {old: f"{name}-{i}" for i, old in enumerate(dict.fromkeys(used), 1)}
+    for element in root.iter():
+        own = element.attrib.pop("id", "")
+        renamed = {"id": names[own]} if own in names else {}
+        for key, value in element.attrib.items():
+            to = f"#{names[value[1:]]}" if key == HREF else linked.sub(lambda found: names[found[0]], value)
+            renamed[key] = to
+        element.attrib = renamed
+
+
+def _short(key: str, value: str) -> str:
+    """An attribute in fewer letters: numbers rounded to what can be seen, ink and fonts those of the page."""
+    decimals = 1 if key == "d" and len(value) > 300 else 2
+    value = re.sub(
+        r"-?\d+\.\d+", lambda found: f"{float(found[0]):.{decimals}f}".rstrip("0").rstrip("."), value
+    )
+    if key == "style":
+        value = re.sub(r"'DejaVu Sans'[^;]*", "sans-serif", value.replace(INK, "currentColor"))
+        return re.sub(r"([:;]) ", r"\1", value)
+    value = " ".join(value.split())
+    if key != "d" or set(value) & set("CQ"):
+        return value
+    # Points after the first of a line need no letter, and those of no length can be written as such.
+    return re.sub(r"M (\S+ \S+) \1(?=$| [^-\d])", r"M \1h0", value.replace(" L ", " "))
