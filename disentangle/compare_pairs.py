@@ -1,0 +1,165 @@
+"""Which cells of two studies belong together, and which have no counterpart or nearly one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from disentangle.board import UNIT
+from disentangle.compare_cells import by_size, hyper, labels, plain, told
+from disentangle.errors import InputError
+from disentangle.rules import LESS, by_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Fields that two cells may differ in and yet be worth telling, as nearly a pair.
+_NEAR = ["source", *(name for name in UNIT if name not in ("method", "setting")), "metric_id"]
+_MOST = 6  # settings that are listed by name
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One score of one setting.
+
+    Attributes:
+        fields: data set, source, the fields of `disentangle.board.UNIT`, metric id and score.
+        values: the score of each seed's run.
+        runs: the key of each seed's run.
+        hyper: the setting's hyperparameters.
+    """
+
+    fields: Mapping[str, Any]
+    values: dict[int, float]
+    runs: dict[int, str]
+    hyper: dict[str, str] = field(default_factory=dict)
+
+
+Pair = tuple[Cell, Cell]
+
+
+def cells_of(runs: pd.DataFrame, all_scores: bool) -> list[Cell]:
+    """The cells of `disentangle.compare_cells.runs_of`, sorted; headline scores only unless all are wanted.
+
+    UDR is left out always: a model's value depends on the other models, so that no test fits it.
+    """
+    found = []
+    keys = ["dataset", "source", *UNIT, "metric_id", "score"]
+    groups: Any = runs.groupby(keys, sort=False)
+    for key, lines in groups:
+        fields = dict(zip(keys, key, strict=True))
+        if fields["score"] == "udr" or not (all_scores or _is_headline(fields)):
+            continue
+        seeds = lines["seed"].tolist()
+        values = dict(zip(seeds, lines["value"].tolist(), strict=True))
+        of = dict(zip(seeds, lines["run_key"], strict=True))
+        found.append(Cell(fields, values, of, hyper(fields["setting"])))
+    return sorted(found, key=lambda cell: [by_size(plain(cell.fields[k])) for k in keys])
+
+
+def _is_headline(fields: Mapping[str, Any]) -> bool:
+    metric = by_id().get(fields["metric_id"].partition("@")[0])
+    return fields["score"] not in LESS and (metric is None or metric.headline == fields["score"])
+
+
+def pairs_of(ours: Sequence[Cell], theirs: Sequence[Cell], free: set[str]) -> list[Pair]:
+    """The cells that belong together: equal in everything but values and the free fields.
+
+    Args:
+        ours, theirs: of `cells_of`.
+        free: fields and hyperparameters that need not be equal. Where the method is free, only
+            hyperparameters that both methods have must be.
+
+    Raises:
+        InputError: two cells of one side belong to one of the other.
+    """
+    exact = [name for name in (*_NEAR, "dataset", "method", "score") if name not in free]
+    places: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in theirs:
+        places.setdefault(tuple(cell.fields[name] for name in exact), []).append(cell)
+    pairs = [
+        (one, other)
+        for one in ours
+        for other in places.get(tuple(one.fields[name] for name in exact), [])
+        if _settings_agree(one, other, free)
+    ]
+    for place, side in enumerate(("ours", "theirs")):
+        met: dict[Cell, Cell] = {}
+        for pair in pairs:
+            before = met.setdefault(pair[1 - place], pair[place])
+            if before is not pair[place]:
+                raise _ambiguous(before, pair[place], side)
+    return pairs
+
+
+def _settings_agree(one: Cell, other: Cell, free: set[str]) -> bool:
+    if "setting" in free:
+        return True
+    if one.fields["method"] == other.fields["method"]:
+        known = one.hyper.keys() | other.hyper.keys()
+    else:  # the method is free, and each has hyperparameters that the other has not
+        known = one.hyper.keys() & other.hyper.keys()
+    return all(one.hyper.get(name) == other.hyper.get(name) for name in known - free)
+
+
+def _ambiguous(one: Cell, other: Cell, side: str) -> InputError:
+    differ = [f for f in UNIT if f != "setting" and one.fields[f] != other.fields[f]]
+    differ += sorted(k for k in {*one.hyper, *other.hyper} if one.hyper.get(k) != other.hyper.get(k))
+    first, second = labels([one.fields, other.fields])
+    return InputError(
+        f"two settings of {side} ({first}; {second}) are like one of the other side; choose one with "
+        f"--{side} {differ[0]}=VALUE"
+    )
+
+
+def lonely(ours: Sequence[Cell], theirs: Sequence[Cell], pairs: Sequence[Pair], free: set[str]) -> list[str]:
+    """Sentences on the cells that are in no pair.
+
+    First what has nearly a counterpart (the same data set, method, setting and score), once for each way in
+    which it differs; then what is in one study alone.
+    """
+    paired = {cell for pair in pairs for cell in pair}
+    left, right = ([cell for cell in side if cell not in paired] for side in (ours, theirs))
+    ways: dict[tuple[tuple[str, Any, Any], ...], list[str]] = {}
+    met: set[Cell] = set()
+    for one, other, way in _nearest(left, right, free):
+        ways.setdefault(way, []).append(one.fields["score"])
+        met |= {one, other}
+    found = [_way_told(way, scores) for way, scores in ways.items()]
+    for side, cells, alone in (("ours", ours, left), ("theirs", theirs, right)):
+        names = dict(zip(cells, labels([cell.fields for cell in cells]), strict=True))
+        rest = [cell for cell in alone if cell not in met]
+        settings = list(dict.fromkeys(f"{names[cell]} on {cell.fields['dataset']}" for cell in rest))
+        more = f"; and {len(settings) - _MOST} settings more" if len(settings) > _MOST else ""
+        if rest:
+            found.append(f"Only in {side}: {_count(len(rest))} of {'; '.join(settings[:_MOST])}{more}.")
+    return found
+
+
+def _nearest(
+    ours: Sequence[Cell], theirs: Sequence[Cell], free: set[str]
+) -> Iterator[tuple[Cell, Cell, tuple[tuple[str, Any, Any], ...]]]:
+    """Each of our cells with those of theirs that differ in the fewest fields, and in which."""
+    shared = [name for name in ("dataset", "method", "score") if name not in free]
+    places: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in theirs:
+        places.setdefault(tuple(cell.fields[name] for name in shared), []).append(cell)
+    for one in ours:
+        near = []
+        for other in places.get(tuple(one.fields[name] for name in shared), []):
+            if _settings_agree(one, other, free):
+                differ = [f for f in _NEAR if f not in free and one.fields[f] != other.fields[f]]
+                near.append((other, tuple((f, one.fields[f], other.fields[f]) for f in differ)))
+        least = min((len(way) for _, way in near), default=0)
+        yield from ((one, other, way) for other, way in near if len(way) == least)
+
+
+def _way_told(way: tuple[tuple[str, Any, Any], ...], scores: Sequence[str]) -> str:
+    what = ", ".join(f"{f.replace('_', ' ')} {told(f, a)} against {told(f, b)}" for f, a, b in way)
+    count = f" ({_count(len(scores))})" if len(scores) > 1 else ""
+    return f"Not compared: {', '.join(dict.fromkeys(scores))}: {what}{count}."
+
+
+def _count(n: int) -> str:
+    return "1 cell" if n == 1 else f"{n} cells"

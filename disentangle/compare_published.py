@@ -1,0 +1,210 @@
+"""Our cells beside published numbers: the difference where all is alike, else what is not."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from disentangle import published_names as names
+from disentangle.board import UNIT
+from disentangle.compare_cells import by_size, hyper, runs_of, told
+from disentangle.published_scores import Published
+from disentangle.table import summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OURS = ["dataset", "source", *UNIT, "metric_id", "score", "mean", "std", "n", "ci95_half_width"]
+THEIRS = (
+    "paper", "table", "dataset", "method", "hyperparameter", "metric", "statistic", "value", "std",
+    "n_seeds", "source", "sureness", "protocol",
+)  # fmt: skip
+COLUMNS = [
+    *OURS,
+    *(f"published_{field}" for field in THEIRS),
+    "published_ci95_half_width",
+    "difference",
+    "in_intervals",
+    "verdict",
+    "differs",
+]
+NOT_COMPARED = "not compared"
+_MEANS = {"mean", "average"}
+_POSTERIOR = {"mean", "posteriormean", "code", "codes"}
+Cell = dict[str, Any]
+
+
+def compare_published(frame: pd.DataFrame, published: Iterable[Published]) -> pd.DataFrame:
+    """Every published number beside each of our settings that fits it.
+
+    A setting fits where data set, method and score are the same and every hyperparameter that the paper
+    tells has its value. With m the means, and h the half widths of their 95 % intervals (Student's)::
+
+        difference = m(ours) - m(theirs)
+        in_intervals = difference / sqrt(h(ours)^2 + h(theirs)^2)
+
+    Both are empty unless nothing that matters differs or is unknown: data source, steps, batch, learning
+    rate, latents (where told), every hyperparameter, precision, split, metric id, and that theirs is
+    a mean over seeds of models that nobody chose. Where one of the two intervals is unknown, the unit is
+    the other alone, and ``verdict`` says so; a difference beyond 1 is "ours higher" or "ours lower". One
+    number per pair and no correction: of many, one in twenty is beyond 1 by chance.
+
+    Args:
+        frame: of `disentangle.table.tidy`, or of a ``table.csv``.
+        published: of `disentangle.published_scores.read_published`.
+
+    Returns:
+        A line per pair with the columns `COLUMNS`, in the order of the published numbers; ``differs`` holds
+        all that differs or is unknown, joined by "; ". Networks, initial weights and optimisers are not
+        compared unless a paper's line in ``published/protocols.csv`` says that they differ.
+
+    Raises:
+        InputError: see `disentangle.compare_cells.runs_of`.
+    """
+    import pandas as pd
+
+    cells = _cells(frame)
+    lines = [_line(cell, row) for row in published for cell in _fitting(cells, row)]
+    found = pd.DataFrame(lines, columns=COLUMNS)
+    numbers = ["mean", "std", "ci95_half_width", "published_value", "published_std"]
+    numbers += ["published_ci95_half_width", "difference", "in_intervals"]
+    whole = ["n", "steps", "batch", "latents", "published_n_seeds"]
+    return found.astype(dict.fromkeys(numbers, "float64") | dict.fromkeys(whole, "Int64"))
+
+
+def unmatched(frame: pd.DataFrame, published: Iterable[Published]) -> pd.DataFrame:
+    """How many published numbers have nothing of ours beside them, per paper and reason.
+
+    Returns:
+        The columns ``paper``, ``reason`` and ``rows``; the first reason of each number counts.
+    """
+    import pandas as pd
+
+    cells = _cells(frame)
+    counts = Counter((row.paper, _why_not(cells, row)) for row in published if not _fitting(cells, row))
+    lines = [(*key, count) for key, count in counts.items()]
+    return pd.DataFrame(lines, columns=["paper", "reason", "rows"])
+
+
+def half_width(std: float | None, n: int | None) -> float | None:
+    """Half of Student's 95 % interval of a mean, ``t(0.975, n - 1) std / sqrt(n)``; None if unknown.
+
+    >>> round(half_width(0.1, 3), 4), half_width(0.1, None), half_width(0.1, 1)
+    (0.2484, None, None)
+    """
+    from scipy.stats import t
+
+    if std is None or n is None or n < 2 or math.isnan(std):
+        return None
+    return float(t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+
+
+def _cells(frame: pd.DataFrame) -> list[Cell]:
+    lines: Any = summarise(runs_of(frame))[OURS].to_dict("records")
+    return sorted(lines, key=lambda cell: (cell["dataset"], cell["method"], by_size(cell["setting"])))
+
+
+def _fitting(cells: Sequence[Cell], row: Published) -> list[Cell]:
+    """Our cells that a published number is set beside; of one setting those with its metric id, if any."""
+    found = [cell for cell in _alike(cells, row) if _setting_fits(cell, row)]
+    ids = row.metric_id.split(" or ")
+    exact = {_unit(cell) for cell in found if cell["metric_id"] in ids}
+    return [cell for cell in found if cell["metric_id"] in ids or _unit(cell) not in exact]
+
+
+def _alike(cells: Iterable[Cell], row: Published) -> list[Cell]:
+    return [
+        cell
+        for cell in cells
+        if cell["dataset"] in row.datasets and cell["method"] in row.methods and cell["score"] == row.score
+    ]
+
+
+def _unit(cell: Cell) -> tuple[Any, ...]:
+    return tuple(cell[field] for field in ("dataset", "source", *UNIT))
+
+
+def _setting_fits(cell: Cell, row: Published) -> bool:
+    own = hyper(cell["setting"])
+    return all(names.same(own[name], value) for name, value in row.settings or () if name in own)
+
+
+def _why_not(cells: Sequence[Cell], row: Published) -> str:
+    known = {field: {cell[field] for cell in cells} for field in ("dataset", "method", "score")}
+    if not known["dataset"] & set(row.datasets):
+        return "data set not in the study"
+    if not row.methods:
+        return "method not in the suite"
+    if not row.score:
+        return "metric not in the suite"
+    if not any(cell["dataset"] in row.datasets and cell["method"] in row.methods for cell in cells):
+        return "method not in the study"
+    return "setting not in the study" if _alike(cells, row) else "metric not scored in the study"
+
+
+def _line(cell: Cell, row: Published) -> dict[str, Any]:
+    reasons = [reason.replace(";", ",") for reason in _reasons(cell, row)]
+    h = half_width(row.std, row.n_seeds)
+    line = cell | {f"published_{field}": getattr(row, field) for field in THEIRS}
+    line |= {"published_ci95_half_width": h, "differs": "; ".join(reasons), "verdict": NOT_COMPARED}
+    if reasons:
+        return line
+    difference = cell["mean"] - row.value
+    own = cell["ci95_half_width"]
+    known = [width for width in (own, h) if width is not None and not math.isnan(width)]
+    unit = math.hypot(*known) if known else 0.0
+    if unit == 0:  # of two numbers without spread, or with none that is known
+        return line | {"difference": difference, "verdict": "difference only: no interval"}
+    verdict = "no difference shown"
+    if abs(difference) > unit:
+        verdict = "ours higher" if difference > 0 else "ours lower"
+    if len(known) == 1:
+        whose = "ours" if h is None else "theirs"
+        verdict += f", in units of {whose} alone"
+    return line | {"difference": difference, "in_intervals": difference / unit, "verdict": verdict}
+
+
+def _reasons(cell: Cell, row: Published) -> Iterator[str]:
+    """All that stands against a comparison, in words that are the same for the same reason."""
+    yield from row.unclear
+    if cell["source"] != (row.data_source or "official"):
+        yield f"data: ours {cell['source']}, theirs {row.data_source or 'not told'}"
+    if names.plain(row.statistic) not in _MEANS:
+        yield f"statistic: theirs is {row.statistic!r}, no mean over seeds"
+    if row.selection:
+        yield f"selection: theirs of models chosen by {row.selection}, ours of every seed"
+    yield from _setting_reasons(cell, row)
+    for field in ("steps", "batch", "lr", "latents"):
+        value = getattr(row, field)
+        if (value is None and field != "latents") or (value is not None and value != cell[field]):
+            yield f"{field}: ours {told(field, cell[field])}, theirs {told(field, value)}"
+    if cell["precision"] != "fp32":
+        yield f"precision: ours {cell['precision']}, theirs not told"
+    if cell["split"] != row.split:
+        yield f"split: ours {told('split', cell['split'])}, theirs {told('split', row.split)}"
+    if row.representation and names.plain(row.representation) not in _POSTERIOR:
+        yield f"representation: ours the posterior mean, theirs {row.representation}"
+    if cell["metric_id"] not in row.metric_id.split(" or "):
+        theirs = row.metric_id or "not known (scored by code of their own)"
+        yield f"metric: ours {cell['metric_id']}, theirs {theirs}"
+
+
+def _setting_reasons(cell: Cell, row: Published) -> Iterator[str]:
+    own = hyper(cell["setting"])
+    if row.settings is None:
+        yield f"setting: theirs, {row.hyperparameter!r}, is not understood"
+        return
+    given = dict(row.settings)
+    if strange := [f"{k}={v}" for k, v in given.items() if k not in own]:
+        yield f"setting: theirs is {', '.join(strange)}, which is no hyperparameter of {cell['method']} here"
+    told_of = dict(row.fixed) | given
+    if own and not told_of:
+        yield f"setting: theirs of {row.method} is not told"
+        return
+    for name, value in own.items():
+        if name in told_of and not names.same(value, told_of[name]):
+            yield f"{name}: ours {value}, theirs {told_of[name]}"
+    if untold := [name for name in own if name not in told_of]:
+        yield f"setting: theirs does not tell {', '.join(untold)}"

@@ -1,0 +1,233 @@
+"""Published scores with their sources: the file that is shipped, and users' files in the same columns."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from disentangle import published_names as names
+from disentangle.errors import InputError, unknown
+
+FOLDER = Path(__file__).parent / "published"
+SCORES, PROTOCOLS = FOLDER / "scores.csv", FOLDER / "protocols.csv"
+REQUIRED = (
+    "paper", "table", "dataset", "method", "hyperparameter", "metric", "statistic", "value", "std",
+    "n_seeds", "source", "sureness",
+)  # fmt: skip
+OPTIONAL = (
+    "steps", "batch", "lr", "latents", "metric_id", "data_source", "representation", "split", "selection",
+)  # fmt: skip
+SURENESS = ("primary", "secondary")
+_NEEDED = ("paper", "dataset", "method", "metric", "statistic", "source")  # may not be empty
+_PROTOCOL = ("steps", "batch", "lr", "latents", "data_source", "representation", "metric_id")
+_WHOLE = ("n_seeds", "steps", "batch", "latents")
+_ARXIV = re.compile(r"\b\d{4}\.\d{4,5}\b")
+Line = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published number, what is known of how it was made, and what its names mean here.
+
+    Attributes:
+        paper, table, dataset, method, hyperparameter, metric, statistic, value, std, n_seeds, source,
+            sureness: as the file has them; ``std`` and ``n_seeds`` are None where the paper does not tell.
+        steps, batch, lr, latents, metric_id, data_source, representation, split, selection: the protocol,
+            from the file or else from ``published/protocols.csv``; None or empty where nobody knows.
+            Several metric ids, with " or " between them, have the same protocol.
+        datasets: our data sets that it may be of; several where the paper does not tell which.
+        methods: our methods that it may be of; none where the suite has none.
+        score: our score, such as ``"mig"``; empty where the suite has none.
+        settings: hyperparameters and their values that the file tells; None where they cannot be read.
+        fixed: further ones, which the protocol tells.
+        protocol: the sureness of what ``published/protocols.csv`` tells of it; empty where that is nothing.
+        unclear: what stands against a comparison whatever the study, in words.
+    """
+
+    paper: str
+    table: str
+    dataset: str
+    method: str
+    hyperparameter: str
+    metric: str
+    statistic: str
+    value: float
+    std: float | None
+    n_seeds: int | None
+    source: str
+    sureness: str
+    steps: int | None
+    batch: int | None
+    lr: float | None
+    latents: int | None
+    metric_id: str
+    data_source: str
+    representation: str
+    split: str
+    selection: str
+    datasets: tuple[str, ...]
+    methods: tuple[str, ...]
+    score: str
+    settings: tuple[tuple[str, str], ...] | None
+    fixed: tuple[tuple[str, str], ...]
+    protocol: str
+    unclear: tuple[str, ...]
+
+
+def read_published(path: str | Path | None = None) -> list[Published]:
+    """The published numbers of a file, in its order.
+
+    Args:
+        path: a CSV file with the columns `REQUIRED` and any of `OPTIONAL`; the one that is shipped if left
+            out. Its names may be the paper's or ours.
+
+    Raises:
+        InputError: the file is missing, is no text in UTF-8, lacks a column or has an unknown one, or a
+            line says something that cannot be; the message names file, line, field and value.
+
+    >>> one = read_published()[0]
+    >>> one.paper, one.method, one.methods, one.score, one.value, one.sureness
+    ('Lin et al. 2020 InfoGAN-CR (arXiv 1906.06034)', 'VAE', ('vae',), 'factor_vae', 0.63, 'primary')
+    """
+    path = SCORES if path is None else Path(path)
+    return [_published(line, f"{path}, line {number}") for number, line in _lines(path)]
+
+
+def header(path: Path) -> list[str]:
+    """The column names of a CSV file.
+
+    Raises:
+        InputError: it is missing, a folder, empty, or no text in UTF-8.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = next(csv.reader(file), None)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} could not be read as a CSV file in UTF-8: {error}") from None
+    if not first:
+        raise InputError(f"{path} is empty; expected a CSV file with its columns' names in the first line")
+    return [name.strip() for name in first]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Line]]:
+    """The lines of a file with their numbers, all columns there, white space taken off."""
+    columns = header(path)
+    for name in (*columns, *REQUIRED):
+        if name not in (*REQUIRED, *OPTIONAL):
+            raise unknown(f"column in {path}:", name, (*REQUIRED, *OPTIONAL))
+        if name not in columns:
+            raise InputError(f"{path} has no column {name!r}; expected {', '.join(REQUIRED)}")
+    if len(set(columns)) < len(columns):
+        twice = Counter(columns).most_common(1)[0][0]
+        raise InputError(f"{path} has the column {twice!r} twice; expected each once")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            next(reader)
+            for cells in filter(None, reader):
+                if len(cells) != len(columns):
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: {len(cells)} fields; expected the {len(columns)} "
+                        "of its first line (a field with a comma in it stands in double quotes)"
+                    )
+                line = dict.fromkeys(OPTIONAL, "") | dict(zip(columns, map(str.strip, cells), strict=True))
+                yield reader.line_num, line
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} could not be read as a CSV file in UTF-8: {error}") from None
+
+
+def _published(line: Line, where: str) -> Published:
+    for field in _NEEDED:
+        if not line[field]:
+            raise InputError(f"{where}: {field} is empty; expected a text")
+    if line["sureness"] not in SURENESS:
+        raise InputError(f"{where}: sureness is {line['sureness']!r}; expected {' or '.join(SURENESS)}")
+    value = _number(line, "value", where)
+    if value is None:
+        raise InputError(f"{where}: value is empty; expected a number")
+    methods, chosen = names.methods(line["method"])
+    metric, score = names.score(line["metric"])
+    known = _protocol(line["paper"], methods, metric)
+    full = line | {field: line[field] or known.get(field, "") for field in _PROTOCOL}
+    settings = names.setting(line["hyperparameter"])
+    fields: dict[str, Any] = full | {f: _whole(full, f, where) for f in _WHOLE}
+    fields |= {"value": value, "selection": line["selection"] or chosen}
+    fields |= {f: _number(full, f, where, least=0) for f in ("std", "lr")}
+    return Published(
+        **fields,
+        datasets=names.datasets(line["dataset"]),
+        methods=methods,
+        score=score,
+        settings=None if settings is None else tuple(settings.items()),
+        fixed=tuple((names.setting(known.get("hyperparameter", "")) or {}).items()),
+        protocol=known.get("protocol", ""),
+        unclear=(*_unclear(line, methods, score, value), *filter(None, [known.get("other", "")])),
+    )
+
+
+def _unclear(line: Line, methods: tuple[str, ...], score: str, value: float) -> Iterator[str]:
+    """What a name leaves open, and a value that is none of its score."""
+    if len(names.datasets(line["dataset"])) > 1:
+        yield f"data set: which {line['dataset']} is not told"
+    if len(methods) > 1:
+        yield f"method: which {line['method']} is not told"
+    if names.plain(line["metric"]) == "dci":
+        yield "DCI: which of its numbers is not told, taken as disentanglement"
+    if score and abs(value) > 1 and not score.startswith(("unsupervised", "dci_es_size")):
+        yield f"value: theirs, {value:g}, is out of the score's range (in percent?)"
+
+
+@cache
+def _protocols() -> tuple[Line, ...]:
+    with PROTOCOLS.open(newline="", encoding="utf-8") as file:
+        return tuple(csv.DictReader(file))
+
+
+def _protocol(paper: str, methods: tuple[str, ...], metric: str) -> Line:
+    """What is known of a paper's protocol for a method and a metric; more special lines come last.
+
+    A paper is known by its arXiv number, or by its whole text.
+    """
+    found: Line = {}
+    ids = set(_ARXIV.findall(paper))
+    ours = [
+        line
+        for line in _protocols()
+        if (line["paper"] == paper or ids & set(_ARXIV.findall(line["paper"])))
+        and (not line["method"] or line["method"] in methods)
+        and (not line["metric"] or line["metric"] == metric)
+    ]
+    for line in sorted(ours, key=lambda line: bool(line["method"]) + bool(line["metric"])):
+        found |= {field: text for field, text in line.items() if text}
+        found["protocol"] = max(found.get("protocol", ""), line["sureness"])  # secondary, if any line is
+    return found
+
+
+def _number(line: Line, field: str, where: str, least: float | None = None) -> float | None:
+    """A field as a finite number of at least so much; None where it is empty."""
+    text = line[field]
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (least is not None and number < least):
+        expected = "a number" if least is None else f"a number of at least {least:g}, or nothing"
+        raise InputError(f"{where}: {field} is {text!r}; expected {expected}")
+    return number
+
+
+def _whole(line: Line, field: str, where: str) -> int | None:
+    """A field as a whole number from 1; None where it is empty."""
+    number = _number(line, field, where, least=1)
+    if number is not None and number != int(number):
+        raise InputError(f"{where}: {field} is {line[field]!r}; expected a whole number, or nothing")
+    return None if number is None else int(number)
