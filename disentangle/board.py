@@ -1,11 +1,15 @@
-"""The leaderboard: a summary as Markdown, with its rule and its gaps."""
+"""The leaderboard as data: one table per data set, source and split, with its rule and its gaps.
+
+`disentangle.board_text` writes it as Markdown and LaTeX, `disentangle.page` as a page.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from disentangle import find
-from disentangle.calibrate import ABOUT
 from disentangle.run import Run
 from disentangle.score import parse_metric
 from disentangle.study import Study, datasets, plan
@@ -24,36 +28,138 @@ UNIT = [
     "split",
 ]  # what makes one line, over its seeds
 SPLIT = UNIT.index("split")
+Unit = tuple[Any, ...]  # the values of UNIT
 
 
-def markdown(study: Study, frame: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """The leaderboard as Markdown: one table per data set, source and split."""
-    parts = [f"# {study.name}", *([study.description] if study.description else [])]
-    ids = headlines(study)
+@dataclass(frozen=True)
+class Column:
+    """A score of one metric id."""
+
+    metric_id: str
+    score: str
+    less: bool  # is better
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean over seeds.
+
+    Attributes:
+        mean: over the seeds.
+        std: standard deviation (n - 1 in the denominator), NaN for one seed.
+        half: half the width of the mean's 95 % interval (Student's), NaN for one seed.
+        n: how many seeds.
+        best: whether no line of the column is better.
+        fewer: whether the line has more seeds than this score.
+    """
+
+    mean: float
+    std: float
+    half: float
+    n: int
+    best: bool
+    fewer: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A setting, or a calibration representation.
+
+    Attributes:
+        kind: ``"run"`` or ``"calibration"``.
+        method: the method's name, or the representation's.
+        before: texts of the columns before the scores.
+        cells: one per score; None where no row has it yet.
+        after: texts of the columns behind them.
+        unit: the setting as values of `UNIT`; None where there is none.
+        seed: of a single model that was chosen; None where the line is over seeds.
+    """
+
+    kind: str
+    method: str
+    before: tuple[str, ...]
+    cells: tuple[Cell | None, ...]
+    after: tuple[str, ...]
+    unit: Unit | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table; nothing in it comes from two data sets, sources, splits or rules.
+
+    Attributes:
+        dataset: the data set's name.
+        source: where its images come from; a planned data set without rows says ``"no rows yet"``.
+        split: which images training showed; empty for all.
+        rule: the selection rule; empty where every setting is a line.
+        before: heads of the columns before the scores.
+        columns: the scores.
+        after: heads of the columns behind them.
+        lines: the settings, then the calibration.
+        notes: sentences under the table.
+    """
+
+    dataset: str
+    source: str
+    split: str
+    rule: str
+    before: tuple[str, ...]
+    columns: tuple[Column, ...]
+    after: tuple[str, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The data set, its source and the split, for a heading."""
+        return f"{self.dataset} ({self.source})" + (f", trained on `{self.split}`" if self.split else "")
+
+
+def boards(studies: Sequence[Study], frame: pd.DataFrame, summary: pd.DataFrame) -> list[Board]:
+    """The leaderboards of one study, or of several together: every setting is a line.
+
+    Args:
+        studies: what is planned; settings that have no row yet are lines too.
+        frame: of `disentangle.table.tidy`.
+        summary: of `disentangle.table.summarise`.
+    """
+    found = []
     sources = {(d, s) for d, s in zip(frame["dataset"], frame["source"], strict=True)}
-    for missing in set(datasets(study)) - {d for d, _ in sources}:
-        sources.add((missing, study.source if study.source != "auto" else "no rows yet"))
+    for study in studies:
+        for missing in set(datasets(study)) - {d for d, _ in sources}:
+            sources.add((missing, study.source if study.source != "auto" else "no rows yet"))
     for dataset, source in sorted(sources):
         here = summary[(summary["dataset"] == dataset) & (summary["source"] == source)]
         lines = frame[(frame["dataset"] == dataset) & (frame["source"] == source)]
-        planned = _planned(study, dataset)
+        planned = _planned(studies, dataset)
         trained = set(lines["split"][lines["kind"] == "run"]) | {unit[SPLIT] for unit in planned}
         for split in sorted(trained):
-            parts.append(f"## {dataset} ({source}){told(split)}")
-            own = {unit: count for unit, count in planned.items() if unit[SPLIT] == split}
-            parts.append(_board(study, own, _of(here, split), _of(lines, split), ids))
-    return "\n\n".join([*parts, _rule(study, frame)]) + "\n"
+            own = {unit: seeds for unit, seeds in planned.items() if unit[SPLIT] == split}
+            made = _board(studies, own, _of(here, split), _of(lines, split))
+            found.append(Board(dataset, source, split, "", *made))
+    return found
 
 
-def headlines(study: Study) -> dict[str, str]:
+def headlines(studies: Study | Sequence[Study]) -> dict[str, str]:
     """Metric id to the score that stands for it on the leaderboard."""
-    names = [parse_metric(spec)[0] for spec in study.metric_specs()]
-    return dict(zip(study.metric_ids(), (find.get("metric", n).headline for n in names), strict=True))
+    found: dict[str, str] = {}
+    for study in [studies] if isinstance(studies, Study) else studies:
+        names = [parse_metric(spec)[0] for spec in study.metric_specs()]
+        scores = (find.get("metric", name).headline for name in names)
+        found |= dict(zip(study.metric_ids(), scores, strict=True))
+    return found
 
 
-def told(split: str) -> str:
-    """What a heading says of a split."""
-    return f", trained on `{split}`" if split else ""
+def columns(studies: Study | Sequence[Study]) -> tuple[Column, ...]:
+    """The scores that stand for the metrics of these studies."""
+    less = _lower_is_better()
+    return tuple(Column(i, score, score in less) for i, score in headlines(studies).items())
+
+
+def told(method: str) -> str:
+    """A method's title; the name itself where there is no such method here."""
+    return find.get("method", method).title if method in find.names("method") else method
 
 
 def _of(frame: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -62,69 +168,61 @@ def _of(frame: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def _board(
-    study: Study,
-    planned: dict[tuple[Any, ...], int],
-    summary: pd.DataFrame,
-    lines: pd.DataFrame,
-    ids: dict[str, str],
-) -> str:
+    studies: Sequence[Study], planned: dict[Unit, set[int]], summary: pd.DataFrame, lines: pd.DataFrame
+) -> tuple[tuple[str, ...], tuple[Column, ...], tuple[str, ...], tuple[Line, ...]]:
+    """Heads, columns and lines of one table."""
     known = lines.drop_duplicates(["run_key"])
     runs = list(dict.fromkeys([*planned, *map(tuple, known[known["kind"] == "run"][UNIT].values.tolist())]))
-    best = {
-        i: _best(summary[(summary["kind"] == "run") & (summary["metric_id"] == i)], s) for i, s in ids.items()
-    }
+    asked, means = columns(studies), summary[summary["kind"] == "run"]
+    best = [best_of(means[means["metric_id"] == c.metric_id], c) for c in asked]
     # Batch, learning rate, latents and precision stand under the table, or in a column where they differ.
     varied = [i for i in range(3, len(UNIT)) if len({unit[i] for unit in runs}) > 1]
-    less = _lower_is_better()
-    head = [
-        "method",
-        "setting",
-        "steps",
-        *(UNIT[i] for i in varied),
-        *(f"{score}{' (less is better)' if score in less else ''}<br>`{i}`" for i, score in ids.items()),
-        "seeds",
-    ]
-    table = [head, ["---"] * len(head)]
+    made = []
     for unit in runs:
-        mine, own = _same(summary[summary["kind"] == "run"], unit), _same(known, unit)
+        mine, own = _same(means, unit), _same(known, unit)
         done = int((own["status"] == "done").sum())
-        cells = [_cell(mine, i, s, best[i], done) for i, s in ids.items()]
-        title = find.get("method", unit[0]).title if unit[0] in find.names("method") else unit[0]
         extra = [unit[i] if isinstance(unit[i], str) else f"{unit[i]:g}" for i in varied]
-        table.append([title, unit[1], f"{unit[2]:,.0f}", *extra, *cells, _seeds(own, planned.get(unit))])
-    for name in study.calibration:
+        before = (told(unit[0]), unit[1], f"{unit[2]:,.0f}", *extra)
+        cells = tuple(cell(mine, c, b, done) for c, b in zip(asked, best, strict=True))
+        after = (_seeds(own, planned.get(unit)),)
+        made.append(Line("run", unit[0], before, cells, after, unit))
+    for name in dict.fromkeys(name for study in studies for name in study.calibration):
         mine = summary[(summary["kind"] == "calibration") & (summary["method"] == name)]
-        cells = [_cell(mine, i, s, None, 1) for i, s in ids.items()]
-        table.append([f"*{name.replace('_', ' ')}*", "*calibration*", "", *("" for _ in varied), *cells, ""])
-    return "\n".join("| " + " | ".join(row) + " |" for row in table)
+        before = (name.replace("_", " "), "calibration", "", *("" for _ in varied))
+        made.append(Line("calibration", name, before, tuple(cell(mine, c, None, 1) for c in asked), ("",)))
+    return ("method", "setting", "steps", *(UNIT[i] for i in varied)), asked, ("seeds",), tuple(made)
 
 
-def _planned(study: Study, dataset: str) -> dict[tuple[Any, ...], int]:
-    """The settings that the study asks for on this data, and how many seeds each."""
-    counts: dict[tuple[Any, ...], int] = {}
-    for task in plan(study, dict.fromkeys(datasets(study), "drawn")):
-        if isinstance(task, Run) and task.dataset == dataset:
-            unit = (task.method, task.setting(), *(getattr(task, name) for name in UNIT[2:]))
-            counts[unit] = counts.get(unit, 0) + 1
-    return counts
+def _planned(studies: Sequence[Study], dataset: str) -> dict[Unit, set[int]]:
+    """The settings that the studies ask for on this data, and their seeds."""
+    found: dict[Unit, set[int]] = {}
+    for study in studies:
+        for task in plan(study, dict.fromkeys(datasets(study), "drawn")):
+            if isinstance(task, Run) and task.dataset == dataset:
+                unit = (task.method, task.setting(), *(getattr(task, name) for name in UNIT[2:]))
+                found.setdefault(unit, set()).add(task.seed)
+    return found
 
 
-def settings(study: Study) -> list[tuple[Any, ...]]:
-    """The settings that the study asks for, in its order, as values of `UNIT`."""
-    return list(dict.fromkeys(unit for dataset in datasets(study) for unit in _planned(study, dataset)))
+def settings(studies: Study | Sequence[Study]) -> list[Unit]:
+    """The settings that the studies ask for, in their order, as values of `UNIT`."""
+    asked = [studies] if isinstance(studies, Study) else studies
+    names = dict.fromkeys(dataset for study in asked for dataset in datasets(study))
+    return list(dict.fromkeys(unit for dataset in names for unit in _planned(asked, dataset)))
 
 
-def _same(frame: pd.DataFrame, unit: tuple[Any, ...]) -> pd.DataFrame:
+def _same(frame: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     for name, value in zip(UNIT, unit, strict=True):
         frame = frame[frame[name] == value]
     return frame
 
 
-def _best(cells: pd.DataFrame, score: str) -> float | None:
-    values = cells[cells["score"] == score]["mean"]
+def best_of(cells: pd.DataFrame, column: Column) -> float | None:
+    """The best mean of a column among these cells; None where there is none."""
+    values = cells[cells["score"] == column.score]["mean"]
     if values.empty:
         return None
-    return float(values.min() if score in _lower_is_better() else values.max())
+    return float(values.min() if column.less else values.max())
 
 
 def _lower_is_better() -> set[str]:
@@ -133,47 +231,38 @@ def _lower_is_better() -> set[str]:
     return {metric.headline for metric in metrics if metric.lower_is_better}
 
 
-def _cell(mine: pd.DataFrame, metric_id: str, score: str, best: float | None, seeds: int) -> str:
-    """Mean ± standard deviation, bold where best, with its own n where it has fewer than all seeds."""
-    found = mine[(mine["metric_id"] == metric_id) & (mine["score"] == score)]
+def cell(mine: pd.DataFrame, column: Column, best: float | None, seeds: int) -> Cell | None:
+    """A line's cell of one column, from the line's part of a summary; None where it has none."""
+    found = mine[(mine["metric_id"] == column.metric_id) & (mine["score"] == column.score) & (mine["n"] > 0)]
     if found.empty:
-        return "missing"
+        return None
     one = found.iloc[0]
-    text = f"{one['mean']:.3f}" + (f" ± {one['std']:.3f}" if one["n"] > 1 else "")
-    text = f"**{text}**" if best is not None and one["mean"] == best else text
-    return text if one["n"] == seeds else f"{text} (n = {one['n']})"
+    mean, n = float(one["mean"]), int(one["n"])
+    return Cell(mean, float(one["std"]), float(one["ci95_half_width"]), n, mean == best, n != seeds)
 
 
-def _seeds(known: pd.DataFrame, planned: int | None) -> str:
+def _seeds(known: pd.DataFrame, planned: set[int] | None) -> str:
     done = int((known["status"] == "done").sum())
     diverged = int((known["status"] == "diverged").sum())
-    text = f"{done}" if planned in (None, done) else f"{done} of {planned}"
+    text = f"{done}" if planned is None or len(planned) == done else f"{done} of {len(planned)}"
     return text + (f", {diverged} diverged" if diverged else "")
 
 
-def _rule(study: Study, frame: pd.DataFrame) -> str:
-    """What a reader must know to use the numbers."""
-    scored = "all images" if study.rows is None else f"{study.rows:,} random images"
-    known = "; ".join(f"*{name.replace('_', ' ')}*, {about}" for name, about in ABOUT.items())
-    pairs = zip(frame["commit"], frame["dirty"], strict=True)
-    commits = sorted({f"{c[:10]}{' with changes' if d else ''}" for c, d in pairs if c})
-    rates, batches, precisions, versions, hardware = (
-        ", ".join(sorted({f"{v:g}" if isinstance(v, float) else str(v) for v in frame[name].dropna()}))
-        for name in ("lr", "batch", "precision", "version", "hardware")
-    )
-    made = (
-        f"Batch {batches}, learning rate {rates}, trained in {precisions}. Made by "
-        f"disentangle-bench {versions}, commit {', '.join(commits) or 'not known'}, on {hardware}."
-    )
-    return "\n\n".join(
-        [
-            "Cells: mean over seeds ± standard deviation (n - 1 in the denominator); the 95 % interval of "
-            "the mean is in `summary.csv`. **Bold**: the best mean of a column. Selection rule: none, "
-            "every setting of the study is a line. *missing*: no row has this score yet.",
-            f"Representation: posterior mean (of autoencoders the code), of {scored}. Calibration lines are "
-            f"representations of known quality: {known}.",
-            "Data marked `drawn` are redrawn from published figures and are not DeepMind's files; the two "
-            "are never joined in one cell.",
-            *([made] if len(frame) else []),
-        ]
-    )
+def keys_of(frame: pd.DataFrame) -> Callable[[Board, Line], list[str]]:
+    """What gives the keys of the runs that a line stands for, by their seeds.
+
+    Args:
+        frame: of `disentangle.table.tidy`.
+    """
+    known = frame.drop_duplicates("run_key").sort_values("seed")
+    found: dict[Any, list[tuple[int, str]]] = {}
+    for one in known.to_dict("records"):
+        unit = tuple(one[name] for name in UNIT) if one["kind"] == "run" else None
+        place = one["dataset"], one["source"], one["kind"], one["method"], unit
+        found.setdefault(place, []).append((int(one["seed"]), one["run_key"]))
+
+    def keys(board: Board, line: Line) -> list[str]:
+        of = found.get((board.dataset, board.source, line.kind, line.method, line.unit), [])
+        return [key for seed, key in of if line.seed in (None, seed)]
+
+    return keys

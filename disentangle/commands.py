@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from disentangle.encode import cache_file, encode, evaluation_rows
 from disentangle.errors import InputError
 from disentangle.files import write_bytes
+from disentangle.joined import read_studies
 from disentangle.launch import carry_out, check_splits, check_writable
+from disentangle.page import Pictures, write_page
 from disentangle.score import read_codes
 from disentangle.study import read_study, study_file
-from disentangle.table import write_tables
+from disentangle.table import make_tables, place_of, save_tables
 from disentangle.train import choose_device, load_trained
 
 if TYPE_CHECKING:
@@ -127,10 +130,7 @@ def carry_out_and_print(path: Path, folder: Path, workers: int | None = None, **
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     left = sum(outcome.status == "left" for outcome in outcomes)
     try:
-        print(write_tables(folder))
-        kinds = ["table.md", "table.csv", "summary.csv", "rows", "runs", "pictures"]
-        kinds += ["selection.csv"] if (folder / "selection.csv").exists() else []
-        print("written: " + ", ".join(str(folder / kind) for kind in kinds))
+        print("\n".join(write_tables_and_page([folder])))
     finally:  # a full disk takes the tables too
         for outcome in failed:
             print(f"failed: {outcome.message}", file=sys.stderr)
@@ -138,6 +138,42 @@ def carry_out_and_print(path: Path, folder: Path, workers: int | None = None, **
             print(f"stopped with {left} rows not begun; the same command goes on", file=sys.stderr)
     if failed or left:
         raise SystemExit(1)
+
+
+def write_tables_and_page(
+    folders: Sequence[Path],
+    rules: Sequence[str] | None = None,
+    out: Path | None = None,
+    pictures: Pictures = "auto",
+) -> list[str]:
+    """Write everything that is made of rows.
+
+    Args:
+        folders: of studies.
+        rules: selection rules; the studies' own if left out.
+        out: where it goes; the folder itself if there is one.
+        pictures: of the runs, in the page: see `disentangle.page.write_page`.
+
+    Returns:
+        The leaderboard as Markdown, and what was written, to be printed.
+    """
+    place = place_of(folders, out)
+    tables = make_tables(read_studies(folders), rules)
+    text = save_tables(tables, place)
+    said = write_page(tables, place, pictures)
+    kinds = (
+        "table.md",
+        "table.csv",
+        "summary.csv",
+        "selection.csv",
+        "table.tex",
+        "figures",
+        "rows",
+        "runs",
+        "pictures",
+    )
+    there = [str(place / kind) for kind in kinds if (place / kind).exists()]
+    return [text, f"there: {', '.join(there)}", *said]
 
 
 def keep_study(file: Path, folder: Path, name: str) -> None:

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from disentangle.board import UNIT
 from disentangle.errors import InputError, unknown
+from disentangle.frame import summarise
 from disentangle.rules import Rule, by_id
-from disentangle.table import summarise
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,197 +1,153 @@
-"""Tables: rows to a tidy frame, a summary and a leaderboard. The rows are all that is read."""
+"""Tables: rows to a tidy table, a summary and leaderboards. The rows are all that is read."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from disentangle.board import UNIT, headlines, markdown, settings
+from disentangle.board import Board, boards, columns, settings
+from disentangle.board_text import latex, markdown, selection_markdown
 from disentangle.errors import InputError
 from disentangle.files import write_bytes
-from disentangle.presets import model_number
-from disentangle.rows import Row, read_rows
-from disentangle.rules import parse_rule
-from disentangle.run import Run
-from disentangle.study import read_study
+from disentangle.frame import COLUMNS, GROUP, summarise, tidy
+from disentangle.joined import Joined, read_studies
+from disentangle.rules import Rule, parse_rule
+from disentangle.selection import select
+from disentangle.selection_board import selection_boards
+from disentangle.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GROUP = ["kind", "dataset", "source", *UNIT, "metric_id", "score"]
-COLUMNS = [
-    "study", "kind", "run_key", "dataset", "source", "data_checksum", "method", "setting", "seed", "steps",
-    "batch", "lr", "latents", "precision", "split", "status", "metric_id", "score", "value", "metric_std",
-    "repeats", "points", "version", "commit", "dirty",
-    "python", "torch", "numpy", "scikit_learn", "device", "hardware", "threads", "stack", "train_seconds",
-    "encode_seconds", "metric_seconds", "model_number", "model_sha256",
-]  # fmt: skip
+__all__ = [
+    "COLUMNS",
+    "GROUP",
+    "Tables",
+    "make_tables",
+    "place_of",
+    "save_tables",
+    "summarise",
+    "tidy",
+    "write_tables",
+]
 
 
-def tidy(rows: Iterable[Row]) -> pd.DataFrame:
-    """One line per (run, score) with everything that is known of it; a diverged run has one, empty.
+@dataclass(frozen=True)
+class Tables:
+    """What the tables of one study or several are made of.
+
+    Attributes:
+        joined: the studies and their rows.
+        frame: of `tidy`.
+        summary: of `summarise`.
+        boards: a leaderboard of every setting per data set, source and split.
+        chosen: a selection rule, what it chose (see `disentangle.selection.select`), and its leaderboards.
+        problems: selection rules that could not choose yet, and why.
+    """
+
+    joined: Joined
+    frame: pd.DataFrame
+    summary: pd.DataFrame
+    boards: list[Board]
+    chosen: list[tuple[Rule, pd.DataFrame, list[Board]]]
+    problems: list[tuple[Rule, str]]
+
+
+def make_tables(joined: Joined, rules: Sequence[str] | None = None) -> Tables:
+    """Build everything that tables show, from rows alone.
 
     Args:
-        rows: see `disentangle.rows.read_rows`.
+        joined: of `disentangle.joined.read_studies`.
+        rules: selection rules, such as ``"oracle:mig"``; the studies' own if left out.
 
-    Returns:
-        A frame with the columns `COLUMNS` and one ``hyper.<name>`` per hyperparameter, sorted. Whole
-        numbers are ``Int64``, which holds the steps that calibration lines do not have.
+    Raises:
+        InputError: the studies fix different settings for the rule ``"fixed"``.
     """
-    import pandas as pd
-
-    found = list(rows)
-    compared = _compared(found)
-    lines = [line for row in found if row["kind"] != "ranking" for line in _lines(row, compared)]
-    # A column per hyperparameter of any method, for those who plot against one.
-    hyper = sorted({name for line in lines for name in line if name.startswith("hyper.")})
-    frame = pd.DataFrame(lines, columns=[*COLUMNS, *hyper])
-    whole = ["seed", "steps", "batch", "latents", "repeats", "stack", "model_number"]
-    frame[whole] = frame[whole].astype("Int64")  # calibration has no steps; 40, not 40.0
-    order = ["kind", "dataset", "source", "method", "setting", "seed", "metric_id", "score"]
-    return frame.sort_values(order, ascending=[False] + [True] * 7, kind="stable", ignore_index=True)
+    frame, studies = tidy(joined.rows), joined.studies
+    summary, chosen, problems = summarise(frame), [], []
+    for rule in _rules(studies, rules):
+        try:
+            selected = select(frame, rule, settings(studies))
+        except InputError as error:  # nothing to choose from yet: the other tables are as good as ever
+            problems.append((rule, str(error)))
+        else:
+            chosen.append((rule, selected, selection_boards(selected, columns(studies))))
+    return Tables(joined, frame, summary, boards(studies, frame, summary), chosen, problems)
 
 
-def _compared(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
-    """The UDR of each run, by its key, as a score of its own row."""
-    return {
-        key: {"id": row["id"], "name": "udr", "value": value, "points": f"{len(row['of'])} models",
-              "seconds": row["seconds"]["score"], "provenance": row["provenance"]}
-        for row in rows
-        if row["kind"] == "ranking"
-        for key, value in row["of"].items()
-    }  # fmt: skip
-
-
-def _lines(row: Row, compared: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    run, seconds = row["run"], row["seconds"]
-    shared = {
-        "study": row["study"],
-        "kind": row["kind"],
-        "run_key": row["key"],
-        "dataset": row["data"]["name"],
-        "source": _source(row["data"]),
-        "data_checksum": row["data"]["checksum"],
-        "setting": _setting(run),
-        "status": row["status"],
-        "model_sha256": row.get("model_sha256", ""),
-        "model_number": _number(run) if row["kind"] == "run" else None,
-        "train_seconds": seconds.get("train"),
-        "encode_seconds": seconds.get("encode"),
-        **{f"hyper.{name}": value for name, value in run["hyper"].items()},
-        **{k: run.get(k) for k in ("method", "seed", "steps", "batch", "lr", "latents")},
-        # Rows of before there was a choice do not name it; calibration has none.
-        "precision": run.get("precision", "fp32" if row["kind"] == "run" else None),
-        "split": run.get("split", ""),
-        "stack": row["provenance"].get("stack", 1) if row["kind"] == "run" else None,
-    }
-    empty = {"id": "", "name": "", "value": None, "points": "", "seconds": None, "repeats": None}
-    scores = [*row["scores"], *([compared[row["key"]]] if row["key"] in compared else [])] or [empty]
-    return [
-        # The stack is the training's, not that of the software which added a score.
-        {**_origin(s.get("provenance", row["provenance"])), **shared,
-         "metric_id": s["id"], "score": s["name"], "value": s["value"], "points": s["points"],
-         "metric_std": s.get("std"), "repeats": s.get("repeats", 1),
-         "metric_seconds": s["seconds"] and round(s["seconds"], 3)}
-        for s in scores
-    ]  # fmt: skip
-
-
-def _source(data: dict[str, Any]) -> str:
-    """Where images come from; of a user's own which they are, since all sorts of them have that source."""
-    source, checksum = str(data["source"]), str(data["checksum"])
-    return source if source != "user" else f"user:{checksum.rpartition(':')[2][:8]}"
-
-
-def _origin(provenance: dict[str, Any]) -> dict[str, Any]:
-    """Of the software and hardware that computed a score; the one that trained it stays in the row."""
-    found = {k.replace("-", "_"): v for k, v in provenance.items()}
-    return {k: v for k, v in found.items() if k in COLUMNS}
-
-
-def _number(run: dict[str, Any]) -> int | None:
-    """The run's model number in the 2019 study, if it is one of its models."""
-    try:
-        return model_number(Run(**run))
-    except (InputError, TypeError):  # a row of another version
-        return None
-
-
-def _setting(run: dict[str, Any]) -> str:
-    return Run(method=run["method"], dataset=run["dataset"], hyper=run["hyper"]).setting()
-
-
-def summarise(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard deviation (n - 1) and 95 % interval of the mean per setting and score.
-
-    Where the metrics drew their points several times (R repeats), the spread over models is told apart
-    from the metrics' own noise: ``metric_std`` is the root of the mean variance over draws of one
-    model, ``seed_std`` the root of what is left of the variance over models, ``std² - metric_std² / R``
-    (0 where that is negative). Both are empty for a single draw.
-
-    The interval is Student's: ``t(0.975, n - 1) * std / sqrt(n)``; empty for n = 1. Only cells of one
-    data source (of a user's own images: one checksum) and one metric id are ever joined.
-    """
-    from scipy.stats import t
-
-    scored = frame[frame["score"] != ""]
-    grouped = scored.groupby(GROUP, dropna=False, sort=False)["value"]
-    summary = grouped.agg(mean="mean", std="std", n="count", min="min", max="max").reset_index()
-    half = [
-        t.ppf(0.975, n - 1) * s / math.sqrt(n) if n > 1 else math.nan
-        for n, s in zip(summary.n, summary["std"], strict=True)
-    ]
-    summary["ci95_half_width"] = half
-    noise = scored.assign(var=scored["metric_std"].astype(float) ** 2)
-    own = noise.groupby(GROUP, dropna=False, sort=False).agg(var=("var", "mean"), repeats=("repeats", "max"))
-    own = own.reset_index()
-    summary["metric_std"] = own["var"] ** 0.5
-    between = summary["std"] ** 2 - own["var"] / own["repeats"].astype(float)
-    summary["seed_std"] = between.clip(lower=0) ** 0.5
-    return summary
+def _rules(studies: Sequence[Study], texts: Sequence[str] | None) -> list[Rule]:
+    """The rules asked for, each once."""
+    fixed: dict[str, Any] = {}
+    for study in studies:
+        for method, hyper in study.fixed.items():
+            if fixed.setdefault(method, hyper) != hyper:
+                raise InputError(
+                    f"study {study.name}: fixed: {method} is {hyper}, and in another study {fixed[method]}; "
+                    "expected the same, or another selection rule"
+                )
+    own = [text for study in studies for text in study.selection]
+    return [parse_rule(text, fixed) for text in dict.fromkeys(own if texts is None else texts)]
 
 
 def write_tables(
-    folder: str | Path, study_path: str | Path | None = None, rules: Sequence[str] | None = None
+    folders: str | Path | Sequence[str | Path],
+    study_path: str | Path | None = None,
+    rules: Sequence[str] | None = None,
+    out: str | Path | None = None,
 ) -> str:
-    """Write ``table.csv``, ``summary.csv`` and ``table.md`` of a study's folder from its rows.
+    """Write ``table.csv``, ``summary.csv``, ``table.md`` and ``table.tex`` from the rows of studies.
 
     Where there are selection rules, ``selection.csv`` has what each of them chose, and ``table.md`` a table
-    for each, apart from the others.
+    for each, apart from the others. `disentangle.page.write_page` adds figures and a page.
 
     Args:
-        folder: holds ``rows/`` and, unless ``study_path`` is given, ``study.toml``.
+        folders: a study's folder, or several, whose rows are joined (see `disentangle.joined`). Each holds
+            ``rows/`` and, unless ``study_path`` is given, ``study.toml``.
         study_path: the study file, for the cells that are missing.
-        rules: selection rules, such as ``"oracle:mig"``; the study's if left out. See `disentangle.rules`.
+        rules: selection rules, such as ``"oracle:mig"``; the studies' if left out. See `disentangle.rules`.
+        out: where the tables go; the folder itself if there is one.
 
     Returns:
         The text of ``table.md``.
+
+    Raises:
+        InputError: several folders and no ``out``, or they cannot be joined.
     """
+    several = [folders] if isinstance(folders, str | Path) else list(folders)
+    return save_tables(make_tables(read_studies(several, study_path), rules), place_of(several, out))
+
+
+def place_of(folders: Sequence[str | Path], out: str | Path | None) -> Path:
+    """Where the tables of some studies go.
+
+    Raises:
+        InputError: several studies and no place for what they have together.
+    """
+    if out is None and len(folders) > 1:
+        raise InputError("tables of several studies go into a folder of their own; name it with --out")
+    return Path(folders[0] if out is None else out)
+
+
+def save_tables(tables: Tables, folder: Path) -> str:
+    """Write the tables as files into a folder; the text of ``table.md``."""
     import pandas as pd
 
-    from disentangle.selection import select  # which needs what is above
-    from disentangle.selection_board import selection_board
-
-    folder = Path(folder)
-    study = read_study(study_path or folder, data=False)
-    frame = tidy(read_rows(folder))
-    summary = summarise(frame)
-    asked = study.rules() if rules is None else [parse_rule(rule, study.fixed) for rule in rules]
-    parts, chosen, order = [markdown(study, frame, summary)], [], settings(study)
-    for rule in asked:
-        try:
-            chosen.append(select(frame, rule, order))
-            parts.append(selection_board(chosen[-1], headlines(study)))
-        except InputError as error:  # nothing to choose from yet: the other tables are as good as ever
-            parts.append(f"# Selection rule: {rule.name}\n\nNothing is chosen: {error}\n")
-    text = "\n\n".join(parts)
+    studies, frame = tables.joined.studies, tables.frame
+    parts = [markdown(studies, tables.boards, frame)]
+    parts += [selection_markdown(rule, made) for rule, _, made in tables.chosen]
+    parts += [f"# Selection rule: {rule.name}\n\nNothing is chosen: {why}\n" for rule, why in tables.problems]
+    text = "\n\n".join([*parts, *(f"{note}\n" for note in tables.joined.notes)])
+    folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / "table.csv", frame.to_csv(index=False).encode())
-    write_bytes(folder / "summary.csv", summary.to_csv(index=False, float_format="%.6g").encode())
-    if chosen:
-        selected = pd.concat(chosen, ignore_index=True)
+    write_bytes(folder / "summary.csv", tables.summary.to_csv(index=False, float_format="%.6g").encode())
+    if tables.chosen:
+        selected = pd.concat([chosen for _, chosen, _ in tables.chosen], ignore_index=True)
         write_bytes(folder / "selection.csv", selected.to_csv(index=False, float_format="%.6g").encode())
     else:  # one of an earlier call would tell of other rows
         (folder / "selection.csv").unlink(missing_ok=True)
+    every = [*tables.boards, *(board for _, _, made in tables.chosen for board in made)]
+    write_bytes(folder / "table.tex", latex(every, frame).encode())
     write_bytes(folder / "table.md", text.encode())
     return text

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-COMMANDS = ("data", "list", "train", "score", "study", "status", "table", "demo")
+COMMANDS = (
+    "data", "list", "train", "score", "study", "status", "table", "compare", "publish", "ladder", "demo"
+)  # fmt: skip
 
 
 def cli(*arguments, cwd):

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disentangle.board import UNIT
+from disentangle.board import UNIT, Column
+from disentangle.board_text import selection_markdown
 from disentangle.errors import InputError
-from disentangle.rules import parse_rule
+from disentangle.rules import meaning, parse_rule
 from disentangle.run import Run
 from disentangle.selection import COLUMNS, select
-from disentangle.selection_board import selection_board as board
+from disentangle.selection_board import selection_boards
 from disentangle.table import tidy
 
 IDS = {"mig": "mig@1", "sap": "sap@1", "udr": "udr@1", "weak_reconstruction": "weak_reconstruction@1",
@@ -49,6 +50,13 @@ def betas(score, values, **rest):
 
 def choose(rows, text, fixed=None, order=()):
     return select(tidy(rows), parse_rule(text, fixed), order)
+
+
+def board(selected, heads):
+    """The boards of one rule as Markdown."""
+    columns = [Column(i, score, meaning(score)[1]) for i, score in heads.items()]
+    made = selection_boards(selected, columns)
+    return selection_markdown(parse_rule(made[0].rule), made)
 
 
 def chosen(rows, text, **rest):

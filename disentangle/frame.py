@@ -1,0 +1,148 @@
+"""Frames: rows to a tidy frame, a line per run and score, and its summary over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from disentangle.board import UNIT
+from disentangle.errors import InputError
+from disentangle.presets import model_number
+from disentangle.rows import Row
+from disentangle.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GROUP = ["kind", "dataset", "source", *UNIT, "metric_id", "score"]
+COLUMNS = [
+    "study", "kind", "run_key", "dataset", "source", "data_checksum", "method", "setting", "seed", "steps",
+    "batch", "lr", "latents", "precision", "split", "status", "metric_id", "score", "value", "metric_std",
+    "repeats", "points", "version", "commit", "dirty",
+    "python", "torch", "numpy", "scikit_learn", "device", "hardware", "threads", "stack", "train_seconds",
+    "encode_seconds", "metric_seconds", "model_number", "model_sha256",
+]  # fmt: skip
+
+
+def tidy(rows: Iterable[Row]) -> pd.DataFrame:
+    """One line per (run, score) with everything that is known of it; a diverged run has one, empty.
+
+    Args:
+        rows: see `disentangle.rows.read_rows`.
+
+    Returns:
+        A frame with the columns `COLUMNS` and one ``hyper.<name>`` per hyperparameter, sorted. Whole
+        numbers are ``Int64``, which holds the steps that calibration lines do not have.
+    """
+    import pandas as pd
+
+    found = list(rows)
+    compared = _compared(found)
+    lines = [line for row in found if row["kind"] != "ranking" for line in _lines(row, compared)]
+    # A column per hyperparameter of any method, for those who plot against one.
+    hyper = sorted({name for line in lines for name in line if name.startswith("hyper.")})
+    frame = pd.DataFrame(lines, columns=[*COLUMNS, *hyper])
+    whole = ["seed", "steps", "batch", "latents", "repeats", "stack", "model_number"]
+    frame[whole] = frame[whole].astype("Int64")  # calibration has no steps; 40, not 40.0
+    order = ["kind", "dataset", "source", "method", "setting", "seed", "metric_id", "score"]
+    return frame.sort_values(order, ascending=[False] + [True] * 7, kind="stable", ignore_index=True)
+
+
+def _compared(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """The UDR of each run, by its key, as a score of its own row."""
+    return {
+        key: {"id": row["id"], "name": "udr", "value": value, "points": f"{len(row['of'])} models",
+              "seconds": row["seconds"]["score"], "provenance": row["provenance"]}
+        for row in rows
+        if row["kind"] == "ranking"
+        for key, value in row["of"].items()
+    }  # fmt: skip
+
+
+def _lines(row: Row, compared: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    run, seconds = row["run"], row["seconds"]
+    shared = {
+        "study": row["study"],
+        "kind": row["kind"],
+        "run_key": row["key"],
+        "dataset": row["data"]["name"],
+        "source": source_of(row["data"]),
+        "data_checksum": row["data"]["checksum"],
+        "setting": _setting(run),
+        "status": row["status"],
+        "model_sha256": row.get("model_sha256", ""),
+        "model_number": _number(run) if row["kind"] == "run" else None,
+        "train_seconds": seconds.get("train"),
+        "encode_seconds": seconds.get("encode"),
+        **{f"hyper.{name}": value for name, value in run["hyper"].items()},
+        **{k: run.get(k) for k in ("method", "seed", "steps", "batch", "lr", "latents")},
+        # Rows of before there was a choice do not name it; calibration has none.
+        "precision": run.get("precision", "fp32" if row["kind"] == "run" else None),
+        "split": run.get("split", ""),
+        "stack": row["provenance"].get("stack", 1) if row["kind"] == "run" else None,
+    }
+    empty = {"id": "", "name": "", "value": None, "points": "", "seconds": None, "repeats": None}
+    scores = [*row["scores"], *([compared[row["key"]]] if row["key"] in compared else [])] or [empty]
+    return [
+        # The stack is the training's, not that of the software which added a score.
+        {**_origin(s.get("provenance", row["provenance"])), **shared,
+         "metric_id": s["id"], "score": s["name"], "value": s["value"], "points": s["points"],
+         "metric_std": s.get("std"), "repeats": s.get("repeats", 1),
+         "metric_seconds": s["seconds"] and round(s["seconds"], 3)}
+        for s in scores
+    ]  # fmt: skip
+
+
+def source_of(data: dict[str, Any]) -> str:
+    """Where images come from; of a user's own which they are, since all sorts of them have that source."""
+    source, checksum = str(data["source"]), str(data["checksum"])
+    return source if source != "user" else f"user:{checksum.rpartition(':')[2][:8]}"
+
+
+def _origin(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Of the software and hardware that computed a score; the one that trained it stays in the row."""
+    found = {k.replace("-", "_"): v for k, v in provenance.items()}
+    return {k: v for k, v in found.items() if k in COLUMNS}
+
+
+def _number(run: dict[str, Any]) -> int | None:
+    """The run's model number in the 2019 study, if it is one of its models."""
+    try:
+        return model_number(Run(**run))
+    except (InputError, TypeError):  # a row of another version
+        return None
+
+
+def _setting(run: dict[str, Any]) -> str:
+    return Run(method=run["method"], dataset=run["dataset"], hyper=run["hyper"]).setting()
+
+
+def summarise(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard deviation (n - 1) and 95 % interval of the mean per setting and score.
+
+    Where the metrics drew their points several times (R repeats), the spread over models is told apart
+    from the metrics' own noise: ``metric_std`` is the root of the mean variance over draws of one
+    model, ``seed_std`` the root of what is left of the variance over models, ``std² - metric_std² / R``
+    (0 where that is negative). Both are empty for a single draw.
+
+    The interval is Student's: ``t(0.975, n - 1) * std / sqrt(n)``; empty for n = 1. Only cells of one
+    data source (of a user's own images: one checksum) and one metric id are ever joined.
+    """
+    from scipy.stats import t
+
+    scored = frame[frame["score"] != ""]
+    grouped = scored.groupby(GROUP, dropna=False, sort=False)["value"]
+    summary = grouped.agg(mean="mean", std="std", n="count", min="min", max="max").reset_index()
+    half = [
+        t.ppf(0.975, n - 1) * s / math.sqrt(n) if n > 1 else math.nan
+        for n, s in zip(summary.n, summary["std"], strict=True)
+    ]
+    summary["ci95_half_width"] = half
+    noise = scored.assign(var=scored["metric_std"].astype(float) ** 2)
+    own = noise.groupby(GROUP, dropna=False, sort=False).agg(var=("var", "mean"), repeats=("repeats", "max"))
+    own = own.reset_index()
+    summary["metric_std"] = own["var"] ** 0.5
+    between = summary["std"] ** 2 - own["var"] / own["repeats"].astype(float)
+    summary["seed_std"] = between.clip(lower=0) ** 0.5
+    return summary

@@ -1,0 +1,86 @@
+"""The rows of one study's folder, or of several together, where each run counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from disentangle.errors import InputError
+from disentangle.rows import Row, read_rows
+from disentangle.study import Study, read_study
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Studies and their rows.
+
+    Attributes:
+        studies: in the order given.
+        rows: of all of them; a run that several studies have is there once.
+        places: the folder of each row's pictures, by its key.
+        notes: what a reader must know of the joining, in sentences.
+    """
+
+    studies: list[Study]
+    rows: list[Row]
+    places: dict[str, Path]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_studies(folders: Sequence[str | Path], study_path: str | Path | None = None) -> Joined:
+    """Read the studies and rows of some folders.
+
+    A run, known by its key, that several studies have is taken from the first of them; scores under metric
+    ids that only a later one has are added if its model has the same checksum. UDR is that of the first
+    study that compared the run.
+
+    Args:
+        folders: each holds ``rows/`` and ``study.toml``.
+        study_path: the study file, for a single folder that has none.
+
+    Raises:
+        InputError: no folder, the same study twice, or a folder without a study file.
+    """
+    if not folders:
+        raise InputError("name the folder of a study, such as results/quick")
+    studies: list[Study] = []
+    for folder in folders:
+        study = read_study(study_path or folder, data=False)
+        if study.name in [other.name for other in studies]:
+            raise InputError(f"{folder}: the study {study.name!r} is there twice; expected each once")
+        studies.append(study)
+    rows, places, rankings = dict[str, Row](), dict[str, Path](), list[Row]()
+    shared, other = 0, 0
+    for folder in map(Path, folders):
+        for row in read_rows(folder):
+            if row["kind"] == "ranking":
+                rankings.insert(0, row)  # of the same run the last one stands in a table: the first study's
+            elif (known := rows.get(row["key"])) is None:
+                rows[row["key"]], places[row["key"]] = row, folder
+            else:
+                same = known.get("model_sha256") == row.get("model_sha256")
+                shared, other = shared + 1, other + (not same)
+                rows[row["key"]] = _with_scores(known, row) if same else known
+    return Joined(studies, [*rows.values(), *rankings], places, _notes(studies, shared, other))
+
+
+def _with_scores(known: Row, row: Row) -> Row:
+    """A row with the scores that only a later study's row of the same model has."""
+    have = {score["id"] for score in known["scores"]}
+    new = [{"provenance": row["provenance"], **s} for s in row["scores"] if s["id"] not in have]
+    return {**known, "scores": [*known["scores"], *new]} if new else known
+
+
+def _notes(studies: Sequence[Study], shared: int, other: int) -> list[str]:
+    notes = []
+    if len(studies) > 1:
+        notes.append(f"Rows of the studies {', '.join(study.name for study in studies)}.")
+    if shared:
+        notes.append(f"{shared} rows are of several studies and count once: that of the study named first.")
+    if other:
+        notes.append(
+            f"{other} of them have other models in a later study (trained by other software or on other "
+            "hardware): nothing of those is here."
+        )
+    return notes

@@ -1,0 +1,296 @@
+"""The leaderboard as a page: one HTML file that opens offline, with figures and every run behind its line."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from disentangle.board import Board, Cell, Line, headlines, keys_of, settings, told
+from disentangle.board_text import reading
+from disentangle.errors import InputError
+from disentangle.files import write_bytes
+from disentangle.frame import source_of
+from disentangle.page_runs import as_json, embedded, run_data
+from disentangle.rules import parse_rule
+
+if TYPE_CHECKING:
+    from disentangle.figures import Figure
+    from disentangle.table import Tables
+
+Pictures = Literal["auto", "embed", "link", "none"]
+MOST = 4_000_000  # bytes of pictures that "auto" puts into the page
+FIGURES = "figures"
+NO_FIGURES = 'No figures: they need matplotlib; pip install "disentangle-bench[plots]"'
+
+
+def write_page(tables: Tables, folder: str | Path, pictures: Pictures = "auto") -> list[str]:
+    """Write ``index.html`` and, where matplotlib is installed, ``figures/`` from the tables of studies.
+
+    The page asks for nothing from the network. Pictures of the runs are in it as WebP (``"embed"``), or
+    beside it under the paths that rows name (``"link"``); ``"auto"`` embeds up to 4 MB.
+
+    Args:
+        tables: of `disentangle.table.make_tables`.
+        folder: where the page goes; the tables are there already.
+        pictures: ``"auto"``, ``"embed"``, ``"link"`` or ``"none"``.
+
+    Returns:
+        What a user should know, a line each: what was written, where pictures are, what is missing.
+    """
+    folder = Path(folder)
+    drawn, said = _figures(tables, folder)
+    found, note = _pictures(tables, folder, pictures)
+    context = _context(tables, drawn) | {"pictures": as_json(found), "pictures_note": note}
+    context["figures_note"] = "" if drawn or not said else said[0]
+    content = _template()("page.html").render(context)
+    write_bytes(folder / "index.html", content.encode())
+    return [
+        *said,
+        *([note] if note else []),
+        f"written: {folder / 'index.html'} ({len(content) / 1e6:.1f} MB)",
+    ]
+
+
+def _template() -> Callable[[str], Any]:
+    """What gives a template by its name; texts in it are escaped."""
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
+    place = files("disentangle") / "template"
+    texts = {
+        name: (place / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
+    }
+    made = Environment(
+        loader=DictLoader(texts),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["breakable"] = breakable
+    return made.get_template
+
+
+def breakable(text: str) -> Any:
+    """A metric id that may be broken into lines before its brackets and behind its commas.
+
+    >>> print(breakable("mig@1[rows=5]"))
+    mig@1<wbr>[rows=5]
+    """
+    from markupsafe import Markup
+
+    return Markup(
+        re.sub(r"([\[,])", lambda m: f"<wbr>{m[1]}" if m[1] == "[" else ",<wbr>", html.escape(text))
+    )
+
+
+def _figures(tables: Tables, folder: Path) -> tuple[list[Figure], list[str]]:
+    """Draw the figures and write them; those of an earlier call that are none any more are removed."""
+    try:
+        from disentangle import figures
+
+        drawn = figures.draw(tables.frame, headlines(tables.joined.studies), settings(tables.joined.studies))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        return [], [NO_FIGURES]
+    place = folder / FIGURES
+    place.mkdir(parents=True, exist_ok=True)
+    for figure in drawn:
+        write_bytes(place / f"{figure.name}.png", figure.png)
+        write_bytes(place / f"{figure.name}.svg", figure.svg.encode())
+        if figure.numbers is not None:
+            content = figure.numbers.to_csv(index=False, float_format="%.6g").encode()
+            write_bytes(place / f"{figure.name}.csv", content)
+    names = {figure.name for figure in drawn}
+    for old in place.iterdir():
+        if old.suffix in (".png", ".svg", ".csv") and old.stem not in names:
+            old.unlink()
+    return drawn, []
+
+
+def _pictures(tables: Tables, folder: Path, how: Pictures) -> tuple[dict[str, dict[str, str]], str]:
+    """The pictures of each run, by the ends of their names, as addresses; and what is to be said of them."""
+    if how not in ("auto", "embed", "link", "none"):
+        raise InputError(f"pictures must be auto, embed, link or none, got {how!r}")
+    paths: dict[str, dict[str, Path]] = {}
+    for row in tables.joined.rows if how != "none" else ():
+        for name in row.get("pictures", ()):
+            path, end = tables.joined.places[row["key"]] / name, name.rpartition("-")[2]
+            if end != "matrices.png" and path.is_file():  # those the page draws itself
+                paths.setdefault(row["key"], {})[end] = path
+    every = [path for own in paths.values() for path in own.values()]
+    size = sum(path.stat().st_size for path in every)
+    # Stills shrink to about a third as WebP: what is far too large need not be read to know.
+    if how == "embed" or (how == "auto" and size <= 3 * MOST):
+        found = {key: {end: embedded(path) for end, path in own.items()} for key, own in paths.items()}
+        if how == "embed" or sum(len(text) for own in found.values() for text in own.values()) <= MOST:
+            return found, ""
+    link = {key: {end: _link(path, folder) for end, path in own.items()} for key, own in paths.items()}
+    note = (
+        f"Pictures of runs ({size / 1e6:.1f} MB) are beside the page and not in it: keep them together, or "
+        "build it with --pictures embed."
+    )
+    return link, note if every else ""
+
+
+def _link(path: Path, folder: Path) -> str:
+    """The address of a file, from the page's folder."""
+    return quote(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
+
+
+def _context(tables: Tables, drawn: Sequence[Figure]) -> dict[str, Any]:
+    from disentangle.provenance import version
+
+    template = files("disentangle") / "template"
+    studies, frame = tables.joined.studies, tables.frame
+    keys = keys_of(frame)
+    boards = [*tables.boards, *(board for _, _, made in tables.chosen for board in made)]
+    shown = [_board(board, keys, tables) for board in boards]
+    methods = dict.fromkeys(line.method for b in tables.boards for line in b.lines if line.kind == "run")
+    return {
+        "title": ", ".join(study.name for study in studies),
+        "version": version(),
+        "css": _raw((template / "page.css").read_text(encoding="utf-8")),
+        "js": _raw((template / "page.js").read_text(encoding="utf-8")),
+        "studies": studies,
+        "notes": tables.joined.notes,
+        "places": [{"id": _place(board), "title": board.title.replace("`", "")} for board in tables.boards],
+        "methods": [(name, told(name)) for name in methods],
+        "headlines": tables.boards[0].columns if tables.boards else (),
+        "rules": [rule for rule, _, _ in tables.chosen] + [rule for rule, _ in tables.problems],
+        "problems": [{"rule": rule.name, "why": why} for rule, why in tables.problems],
+        "boards": shown,
+        "published": _published({board.dataset for board in boards}),
+        "figures": [_figure(figure) for figure in drawn],
+        "reading": [_marked(text) for text in reading(studies, frame)[1:]],
+        "runs": as_json(run_data(tables)),
+    }
+
+
+def _raw(text: str) -> Any:
+    """Text of the suite's own that is HTML, a style or a script already."""
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
+def _marked(text: str) -> Any:
+    """The little Markdown of our sentences as HTML."""
+    safe = html.escape(text, quote=False)
+    safe = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", safe)
+    safe = re.sub(r"\*(.+?)\*", r"<i>\1</i>", safe)
+    return _raw(re.sub(r"`(.+?)`", r"<code>\1</code>", safe))
+
+
+def _place(board: Board) -> str:
+    return f"{board.dataset}|{board.source}|{board.split}"
+
+
+def _board(board: Board, keys: Callable[[Board, Line], list[str]], tables: Tables) -> dict[str, Any]:
+    """A leaderboard as the template reads it."""
+    ends = [_ends(board, i) for i in range(len(board.columns))]
+    groups = []
+    for kind in ("run", "calibration"):
+        lines = [line for line in board.lines if line.kind == kind]
+        made = [
+            {"method": line.method, "title": line.before[0], "before": line.before[1:], "after": line.after,
+             "cells": [_cell(c, e) for c, e in zip(line.cells, ends, strict=True)],
+             "runs": keys(board, line)}
+            for line in lines
+        ]  # fmt: skip
+        groups += [{"kind": kind, "lines": made}] if made or kind == "run" else []
+    return {
+        "dataset": board.dataset,
+        "source": board.source,
+        "source_kind": board.source.partition(":")[0].replace(" ", "-"),
+        "split": board.split,
+        "rule": board.rule,
+        "about": parse_rule(board.rule).about if board.rule and board.rule != "fixed" else _fixed(board.rule),
+        "told": _told(board, tables),
+        "place": _place(board),
+        "before": [_head(text) for text in board.before],
+        "columns": board.columns,
+        "after": board.after,
+        "groups": groups,
+        "width": len(board.before) + len(board.columns) + len(board.after),
+        "notes": board.notes,
+    }
+
+
+def _fixed(rule: str) -> str:
+    return parse_rule("fixed").about if rule else ""
+
+
+def _told(board: Board, tables: Tables) -> str:
+    """Where the images come from, in a sentence."""
+    for row in tables.joined.rows:
+        data = row["data"]
+        if row["kind"] != "ranking" and (data["name"], source_of(data)) == (board.dataset, board.source):
+            note = f" {data['note']}" if data.get("note") else ""
+            return f"{board.source}, checksum {data['checksum']}.{note}"
+    return f"{board.source}."
+
+
+def _head(text: str) -> dict[str, Any]:
+    first, *ids = text.split("<br>")
+    return {"text": first, "ids": [i.strip("`") for i in ids]}
+
+
+def _ends(board: Board, i: int) -> tuple[float, float]:
+    """The least and the largest mean of a column, for the bars."""
+    means = [line.cells[i].mean for line in board.lines if line.cells[i] is not None]  # type: ignore[union-attr]
+    return (min([0.0, *means]), max(means)) if means else (0.0, 0.0)
+
+
+def _cell(cell: Cell | None, ends: tuple[float, float]) -> dict[str, Any] | None:
+    if cell is None:
+        return None
+    known, share = cell.n > 1, None
+    if ends[1] > ends[0]:
+        share = round(100 * (cell.mean - ends[0]) / (ends[1] - ends[0]))
+    spread = f"standard deviation {cell.std:.4f}, 95 % interval of the mean ± {cell.half:.4f}"
+    return {
+        "value": f"{cell.mean:.9g}",
+        "mean": f"{cell.mean:.3f}",
+        "half": f"{cell.half:.3f}" if known else "",
+        "n": cell.n,
+        "best": cell.best,
+        "share": share,
+        "title": f"mean {cell.mean:.4f} of {cell.n}" + (f", {spread}" if known else " seed, no interval"),
+    }
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    return {
+        "place": f"{figure.dataset}|{figure.source}|{figure.split}",
+        "kind": figure.kind,
+        "svg": _raw(figure.svg),
+        "title": figure.title,
+        "caption": figure.caption,
+        "png": f"{FIGURES}/{quote(figure.name)}.png",
+        "numbers": f"{FIGURES}/{quote(figure.name)}.csv" if figure.numbers is not None else "",
+    }
+
+
+def _published(names: set[str]) -> list[dict[str, Any]]:
+    """What other papers published on these data sets, of methods and metrics that the suite has."""
+    from disentangle.published_scores import read_published
+
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in sorted(names)}
+    for one in read_published():
+        for name in found.keys() & set(one.datasets) if one.methods and one.score else ():
+            value = f"{one.value:g}" + (f" ± {one.std:g}" if one.std is not None else "")
+            of = "" if len(one.datasets) == 1 else f", on {one.dataset} (which is not told)"
+            found[name].append(
+                {"method": " ".join(one.methods), "title": one.method, "setting": one.hyperparameter,
+                 "metric": one.metric, "id": one.metric_id, "value": value, "statistic": one.statistic,
+                 "n": one.n_seeds, "paper": one.paper, "table": f"{one.table}{of}", "sureness": one.sureness,
+                 "source": one.source}
+            )  # fmt: skip
+    return [{"dataset": name, "rows": rows} for name, rows in found.items() if rows]

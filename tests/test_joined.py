@@ -1,0 +1,85 @@
+"""Several studies together: each run counts once, and nothing of another model is taken for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from disentangle.errors import InputError
+from disentangle.joined import read_studies
+from disentangle.study import plan, read_study
+from disentangle.table import make_tables, tidy, write_tables
+
+from ._rows import row_of
+
+TEXT = """
+name = "NAME"
+steps = 5
+seeds = SEEDS
+metrics = ["mig"]
+calibration = ["noise"]
+[[runs]]
+dataset = "toy"
+method = "beta_vae"
+"""
+
+
+def study(folder: Path, seeds: str, mig: float, **changes: Any) -> Path:
+    """A study's folder with a row for each of its tasks."""
+    (folder / "rows").mkdir(parents=True)
+    (folder / "study.toml").write_text(TEXT.replace("NAME", folder.name).replace("SEEDS", seeds))
+    for task in plan(read_study(folder), {"toy": "drawn"}):
+        row = row_of(task, mig) | {"study": folder.name} | changes
+        (folder / "rows" / f"{row['key']}.json").write_text(json.dumps(row))
+    return folder
+
+
+def test_a_run_of_two_studies_counts_once(tmp_path: Path) -> None:
+    folders = [study(tmp_path / "a", "[0, 1]", 0.1), study(tmp_path / "b", "[1, 2]", 0.4)]
+    joined = read_studies(folders)
+    frame = tidy(joined.rows)
+    own = frame[(frame["kind"] == "run") & (frame["score"] == "mig")].sort_values("seed")
+    assert own[["seed", "study", "value"]].values.tolist() == [[0, "a", 0.1], [1, "a", 0.1], [2, "b", 0.4]]
+    assert joined.notes == [
+        "Rows of the studies a, b.",
+        "2 rows are of several studies and count once: that of the study named first.",
+    ]
+    assert [place.name for place in joined.places.values()].count("b") == 1
+    text = write_tables(folders, out=tmp_path / "both")
+    assert "| beta-VAE | beta=4 | 5 | **0.200 ± 0.173** | 3 |" in text
+    assert "count once" in text
+    assert (tmp_path / "both" / "table.tex").exists()
+    assert len(make_tables(read_studies(folders[::-1])).frame) == len(frame)
+
+
+def test_scores_under_other_ids_are_added_where_the_model_is_the_same(tmp_path: Path) -> None:
+    other = [{"name": "sap", "id": "sap@1", "value": 0.3, "points": "9", "seconds": 1.0}]
+    first = study(tmp_path / "a", "[0]", 0.1)
+    second = study(tmp_path / "b", "[0]", 0.4, scores=other, provenance={"version": "9", "hardware": "b"})
+    third = study(tmp_path / "c", "[0]", 0.4, scores=other, model_sha256="0" * 64)
+    frame = tidy(read_studies([first, second]).rows)
+    own = frame[frame["kind"] == "run"].set_index("score")
+    assert own["value"].to_dict() == {"mig": 0.1, "dci_disentanglement": 0.5, "sap": 0.3}
+    assert (own["version"]["sap"], own["version"]["mig"]) == ("9", "0")
+    apart = read_studies([first, third])
+    assert "sap" not in set(tidy(apart.rows)["score"])
+    assert "other models in a later study" in apart.notes[-1]
+
+
+def test_what_cannot_be_joined_is_told(tmp_path: Path) -> None:
+    first, second = study(tmp_path / "a", "[0]", 0.1), study(tmp_path / "b", "[0]", 0.4)
+    with pytest.raises(InputError, match="name the folder of a study"):
+        read_studies([])
+    with pytest.raises(InputError, match=r"the study 'a' is there twice; expected each once"):
+        read_studies([first, first])
+    with pytest.raises(InputError, match="name it with --out"):
+        write_tables([first, second])
+    for folder, beta in ((first, 4), (second, 2)):
+        rule = f'selection = ["fixed"]\nfixed = {{ beta_vae = {{ beta = {beta} }} }}\n'
+        path = folder / "study.toml"
+        path.write_text(rule + path.read_text() + f"hyper = {{ beta = {beta} }}\n")
+    with pytest.raises(InputError, match=r"study b: fixed: beta_vae is \{'beta': 2\}, and in another study"):
+        make_tables(read_studies([first, second]))
