@@ -14,8 +14,8 @@ pairs as the paper has them instead of the released code.
 
 ``hsu2023``: QLAE. Sourced: github:kylehkhsu/latent_quantization@9a420a33, ``configs/train_ae.yaml`` (steps,
 batch, learning rate, 10 values a latent) and ``configs/params/quantized_ae`` (weight decay); twice as many
-latents as factors from ``train_ae.yaml``@0f809994; MPI3D with 4 colours and shapes, which is `mpi3d_complex`
-here, from ``mpi3d_dataset_builder.py``@e6236d27. Our choice: five seeds, and the suite's smaller networks.
+latents as factors from ``train_ae.yaml@0f809994``; MPI3D with 4 colours and shapes, which is `mpi3d_complex`
+here, from ``mpi3d_dataset_builder.py@e6236d27``. Our choice: five seeds, and the suite's smaller networks.
 """
 
 from __future__ import annotations

@@ -1,0 +1,248 @@
+"""The page of results/quick in a browser: sorting, filters, runs, keyboard, nothing asked of a network.
+
+Run by ``.ci/browser``, which installs what it needs; ``SHOTS=FOLDER .ci/browser`` leaves screenshots too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: see .ci/browser")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("needs Chromium: see .ci/browser", allow_module_level=True)
+
+from disentangle.joined import read_studies  # noqa: E402
+from disentangle.page import write_page  # noqa: E402
+from disentangle.table import make_tables, save_tables  # noqa: E402
+
+RESULTS = Path(__file__).parents[2] / "results"
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDE, NARROW = (1400, 1000), (390, 844)
+MIG = "section.board:not([hidden]) th[data-metric='mig@1[rows=50000] mig']"
+ROWS = "section.board:not([hidden])[data-place^='dsprites|'] tbody.run tr:not([hidden])"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the page is, built from the rows of results/quick."""
+    folder = tmp_path_factory.mktemp("quick")
+    for name in ("rows", "pictures"):
+        shutil.copytree(RESULTS / "quick" / name, folder / name)
+    shutil.copy(RESULTS / "quick" / "study.toml", folder)
+    tables = make_tables(read_studies([folder]))
+    save_tables(tables, folder)
+    write_page(tables, folder, "embed")
+    return (folder / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as found:
+        started = found.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
+class Visit:
+    """A page that is open, and everything that the browser complained of or asked for."""
+
+    def __init__(self, browser: Any, address: str, size: tuple[int, int] = WIDE, **options: Any) -> None:
+        viewport = {"width": size[0], "height": size[1]}
+        self.context = browser.new_context(viewport=viewport, **options)
+        self.page, self.said, self.asked = self.context.new_page(), [], []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(address)
+
+    def texts(self, selector: str) -> list[str]:
+        return [text.strip() for text in self.page.locator(selector).all_inner_texts()]
+
+    def column(self, metric: str) -> list[float]:
+        cells = self.page.locator(f"{ROWS} td[data-metric='{metric}']")
+        return [float(v) for v in cells.evaluate_all("cells => cells.map(cell => cell.dataset.v)")]
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Visit]:
+    made = Visit(browser, address)
+    yield made
+    assert made.said == []
+    local = [url for url in made.asked if not url.startswith("data:")]
+    assert local == [address]  # the file itself, and nothing else
+    made.context.close()
+
+
+def test_a_column_sorts_best_first_then_worst_then_as_the_study_has_it(visit: Visit) -> None:
+    before = visit.column("mig@1[rows=50000] mig")
+    button = visit.page.locator(f"{MIG} button").first
+    button.click()
+    assert visit.column("mig@1[rows=50000] mig") == sorted(before, reverse=True)
+    assert visit.page.locator(MIG).first.get_attribute("aria-sort") == "descending"
+    button.press("Enter")  # by keyboard
+    assert visit.column("mig@1[rows=50000] mig") == sorted(before)
+    button.press("Enter")
+    assert visit.column("mig@1[rows=50000] mig") == before
+    assert visit.page.locator(MIG).first.get_attribute("aria-sort") is None
+    assert before != sorted(before)
+
+
+def test_filters_narrow_the_tables_and_stay_in_the_address(visit: Visit, browser: Any) -> None:
+    page = visit.page
+    assert page.locator("#count").inner_text() == "6 lines in 2 tables"
+    page.select_option("[name=method]", "beta_vae")
+    assert visit.texts(f"{ROWS} .setting") == ["beta=4", "beta=16"]
+    page.fill("[name=text]", "BETA=16")
+    assert visit.texts(f"{ROWS} .setting") == ["beta=16"]
+    page.fill("[name=text]", "")
+    page.select_option("[name=place]", "shapes3d|drawn|")
+    assert page.locator("#nothing").is_visible()
+    page.select_option("[name=place]", "dsprites|drawn|")
+    page.select_option("[name=metric]", "sap@1[rows=50000] sap")
+    shown = visit.texts("section.board:not([hidden]) thead th.score:not([hidden])")
+    assert len(shown) == 1
+    assert shown[0].startswith("sap")
+    page.uncheck("[name=calibration]")
+    assert not page.locator("tbody.calibration").first.is_visible()
+    again = Visit(browser, page.url)
+    assert again.texts(f"{ROWS} .setting") == ["beta=4", "beta=16"]
+    assert not again.page.locator("[name=calibration]").is_checked()
+    again.context.close()
+    page.click("button[type=reset]")
+    page.wait_for_function("document.querySelector('#count').textContent === '6 lines in 2 tables'")
+
+
+def test_rules_never_share_a_table(visit: Visit) -> None:
+    page = visit.page
+    page.select_option("[name=rule]", "oracle:mig")
+    boards = page.locator("section.board:not([hidden])")
+    rules = boards.evaluate_all("boards => boards.map(board => board.dataset.rule)")
+    assert rules == ["oracle:mig", "oracle:mig"]
+    assert visit.texts(f"{ROWS} .setting").count("beta=1, k=1, pairs=paper") == 1
+    assert "chosen by mig" in boards.first.locator("thead").inner_text()
+    boards.first.locator("tbody.run .open").last.click()
+    assert visit.texts("#run tbody th.first")[:2] == ["seed 0", "seed 1"]
+    page.keyboard.press("Escape")
+
+
+def test_a_line_opens_its_runs_by_keyboard_with_pictures_and_provenance(visit: Visit) -> None:
+    page = visit.page
+    line = page.locator(ROWS, has_text="k=1, pairs").first
+    line.locator(".open").focus()
+    page.keyboard.press("Enter")
+    dialog = page.locator("#run")
+    assert dialog.is_visible()
+    assert page.locator("#run-title").inner_text() == "Ada-GVAE beta=1, k=1, pairs=paper on dsprites (drawn)"
+    first = page.evaluate("location.hash")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#run-body h3").first.inner_text() == "Seed 1"
+    assert page.evaluate("location.hash") != first
+    page.keyboard.press("ArrowRight")  # there is no third
+    assert page.locator("#run-body h3").first.inner_text() == "Seed 1"
+    assert page.locator("#run-body .matrices svg").count() == 2
+    images = page.locator("#run-body img")
+    assert images.count() == 3
+    for i in range(3):
+        images.nth(i).scroll_into_view_if_needed()
+        page.wait_for_function(f"document.querySelectorAll('#run-body img')[{i}].naturalWidth > 300")
+    text = dialog.inner_text()
+    for word in ("commit", "hardware", "sha256:", "50,000 scored", "mig@1[rows=50000]", "torch"):
+        assert word in text
+    address = page.url
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert "run=" not in page.evaluate("location.hash")
+    page.goto(address)  # a run can be sent along
+    page.reload()
+    assert page.locator("#run-body h3").first.inner_text() == "Seed 1"
+    visit.asked = visit.asked[:1]  # the same file twice more
+
+
+def test_calibration_and_published_are_apart(visit: Visit) -> None:
+    page = visit.page
+    assert page.locator("section.board:not([hidden]) tbody.calibration").count() == 2
+    page.locator(f"{MIG} button").first.click()
+    assert page.locator("section.board:not([hidden]) tbody").first.get_attribute("class") == "run"
+    part = page.locator("details.published").first
+    part.locator("summary").click()
+    assert part.locator("tbody tr").first.is_visible()
+    assert part.locator("tbody tr td:nth-child(9)").first.inner_text() in ("primary", "secondary")
+    page.select_option("[name=method]", "beta_vae")
+    assert set(part.locator("tbody tr:not([hidden]) th").all_inner_texts()) == {"beta-VAE"}
+    page.uncheck("[name=published]")
+    assert not part.is_visible()
+
+
+def test_figures_are_inline_and_follow_the_filter(visit: Visit) -> None:
+    page = visit.page
+    assert page.locator("figure[data-place] svg").count() >= 4
+    ids = page.eval_on_selector_all("[id]", "found => found.map(one => one.id)")
+    assert len(ids) == len(set(ids))
+    page.select_option("[name=place]", "dsprites|drawn|")
+    assert not page.locator("figure[data-place^='shapes3d']").first.is_visible()
+
+
+def test_slash_goes_to_the_filter_and_colours_can_be_chosen(visit: Visit) -> None:
+    page = visit.page
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "text"
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(paper) == "rgb(255, 255, 255)"
+    for _ in range(2):  # light, then dark
+        page.click("#theme")
+    assert page.evaluate(paper) == "rgb(17, 20, 24)"
+    page.reload()
+    assert page.evaluate(paper) == "rgb(17, 20, 24)"
+    visit.asked = visit.asked[:1]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_nothing_sticks_out_and_texts_can_be_read(
+    browser: Any, address: str, size: tuple[int, int], scheme: str
+) -> None:
+    visit = Visit(browser, address, size, color_scheme=scheme)
+    page = visit.page
+    width = "document.documentElement.scrollWidth"
+    assert page.evaluate(width) <= size[0]
+    shots = os.environ.get("DISENTANGLE_SHOTS")
+    stem = f"{'wide' if size == WIDE else 'narrow'}-{scheme}"
+    if shots:
+        page.screenshot(path=f"{shots}/{stem}.png")
+        page.screenshot(path=f"{shots}/{stem}-all.png", full_page=True)
+    page.locator(f"{ROWS} .open").last.click()
+    assert page.evaluate(width) <= size[0]
+    if shots:
+        page.screenshot(path=f"{shots}/{stem}-run.png")
+    # Contrast of text against the page, as WCAG counts it: 4.5 for what is read.
+    ratio = page.evaluate(
+        """() => {
+          const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+          const light = (text) => { const [r, g, b] = text.match(/[\\d.]+/g).map(Number);
+            return 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b); };
+          const paper = light(getComputedStyle(document.body).backgroundColor);
+          return Math.min(...["h1", ".note", ".half", ".open", "thead code", "figcaption"].map((one) => {
+            const ink = light(getComputedStyle(document.querySelector(one)).color);
+            return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05); }));
+        }"""
+    )
+    assert ratio >= 4.5
+    assert visit.said == []
+    visit.context.close()
+
+
+def test_without_scripts_the_tables_are_whole(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, java_script_enabled=False)
+    assert "Without scripts the tables are whole" in visit.page.inner_text("noscript")
+    assert len(visit.texts(ROWS)) == 5
+    visit.context.close()
