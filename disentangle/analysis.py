@@ -1,4 +1,4 @@
-"""The numbers behind a study's figures: correlation of metrics, shares of variance, scores against settings.
+"""The numbers behind a study's figures: its models, the correlation of metrics and shares of variance.
 
 Everything is per data set, source and split, which are never joined, and of headline scores. A model is a
 run with a finite score; calibration representations are no models. Frames are those of
@@ -16,6 +16,7 @@ array([[0.8  , 0.2  , 0.333]])
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PLACE = ["dataset", "source", "split"]  # nothing is joined across these
-TRAINING = ["steps", "batch", "lr", "latents"]  # what can be varied beside a method's own hyperparameters
 NEEDED = ["kind", "run_key", "dataset", "source", *UNIT[:-1], "seed", "metric_id", "score", "value"]
 PARTS = ("method", "setting", "seed")
 CORRELATION = [*PLACE, *(f"{name}_{of}" for of in "ab" for name in ("metric_id", "score", "lower_is_better")),
@@ -39,8 +39,6 @@ CORRELATION = [*PLACE, *(f"{name}_{of}" for of in "ab" for name in ("metric_id",
 SHARES = [*PLACE, "metric_id", "score", "methods", "settings", "models",
           *(f"{what}_{part}" for what in ("share", "chance", "adjusted") for part in PARTS),
           "note"]  # fmt: skip
-RESPONSES = [*PLACE, "hyperparameter", "method", "others", "hyper_value", "metric_id", "score",
-             "mean", "std", "n", "ci95_half_width"]  # fmt: skip
 
 
 def models(frame: pd.DataFrame, headlines: Mapping[str, str]) -> pd.DataFrame:
@@ -115,18 +113,14 @@ def rank_correlation(frame: pd.DataFrame, headlines: Mapping[str, str]) -> pd.Da
     """
     import pandas as pd
 
-    lines: list[dict[str, Any]] = []
+    lines: list[tuple[Any, ...]] = []
     groups: Any = models(frame, headlines).groupby(PLACE)  # its keys are tuples of texts
+    ends = {i: (i, score, lower_is_better(score)) for i, score in headlines.items()}
     for place, mine in groups:
-        wide = mine.pivot(index="run_key", columns="metric_id", values="value").reindex(
-            columns=list(headlines)
-        )
-        for a, b in ((a, b) for a in headlines for b in headlines):
-            value, n = _spearman(wide[a].to_numpy(float), wide[b].to_numpy(float))
-            ends: dict[str, Any] = {f"metric_id_{of}": i for of, i in zip("ab", (a, b), strict=True)}
-            ends |= {f"score_{of}": headlines[i] for of, i in zip("ab", (a, b), strict=True)}
-            ends |= {f"lower_is_better_{of}": lower_is_better(ends[f"score_{of}"]) for of in "ab"}
-            lines.append({**dict(zip(PLACE, place, strict=True)), **ends, "spearman": value, "n": n})
+        wide = mine.pivot(index="run_key", columns="metric_id", values="value").reindex(columns=[*headlines])
+        for a, b in itertools.product(headlines, repeat=2):
+            found = _spearman(wide[a].to_numpy(float), wide[b].to_numpy(float))
+            lines.append((*place, *ends[a], *ends[b], *found))
     return pd.DataFrame(lines, columns=CORRELATION)
 
 
@@ -178,12 +172,13 @@ def variance_shares(frame: pd.DataFrame, headlines: Mapping[str, str]) -> pd.Dat
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    groups: Any = models(frame, headlines).groupby([*PLACE, "metric_id"])
-    for place, mine in groups:
-        lines.append(dict(zip([*PLACE, "metric_id"], place, strict=True)))
-        lines[-1] |= {"score": headlines[place[-1]], **_shares(mine)}
-    order = {metric_id: place for place, metric_id in enumerate(headlines)}
-    lines.sort(key=lambda line: (*(line[name] for name in PLACE), order[line["metric_id"]]))
+    groups: Any = models(frame, headlines).groupby(PLACE)
+    for place, here in groups:
+        for i, score in headlines.items():
+            mine = here[here["metric_id"] == i]
+            if len(mine):
+                of = dict(zip([*PLACE, "metric_id", "score"], (*place, i, score), strict=True))
+                lines.append(of | _shares(mine))
     return pd.DataFrame(lines, columns=SHARES)
 
 
@@ -214,103 +209,17 @@ def _shares(mine: pd.DataFrame) -> dict[str, Any]:
 
 def _squares(
     x: NDArray[np.float64], method: NDArray[np.integer[Any]], setting: NDArray[np.integer[Any]]
-) -> tuple[float, float, float]:
+) -> list[float]:
     """The nested sums of squares of method, setting and seed, in units of the largest deviation."""
     x = x - x.mean()
     x = x / np.abs(x).max()
     x = x - x.mean()
     of_method, of_setting = _means(x, method), _means(x, setting)
     parts = (of_method, of_setting - of_method, x - of_setting)
-    method_ss, setting_ss, seed_ss = (float(part @ part) for part in parts)
-    return method_ss, setting_ss, seed_ss
+    return [float(part @ part) for part in parts]
 
 
 def _means(x: NDArray[np.float64], group: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """Of each x the mean of its group."""
     means = np.bincount(group, weights=x) / np.bincount(group)
     return np.asarray(means[group])
-
-
-def responses(frame: pd.DataFrame, headlines: Mapping[str, str]) -> pd.DataFrame:
-    """Mean scores against each numeric hyperparameter of which a method has several values, all else equal.
-
-    Steps, batch, learning rate and latents count as hyperparameters too. Values that are no numbers, such as
-    ``k = "rnd"``, are left out.
-
-    Args:
-        frame: of `disentangle.table.tidy`.
-        headlines: metric id to the score that stands for it.
-
-    Returns:
-        The columns `RESPONSES`, a line per value and metric id. ``others`` tells lines of one method
-        apart that differ in something else, such as ``"k=1"``. The interval is Student's,
-        ``t(0.975, n - 1) * std / sqrt(n)``, NaN for n = 1.
-
-    Raises:
-        InputError: see `models`.
-    """
-    import pandas as pd
-
-    found = models(frame, headlines)
-    hyper = sorted(name for name in map(str, found) if name.startswith("hyper."))
-    fields = ["method", *hyper, *UNIT[2:-1]]
-    plain = found[fields].astype(object).where(found[fields].notna(), None)
-    texts = pd.DataFrame({name: [_text(value) for value in plain[name].tolist()] for name in fields})
-    lines: list[dict[str, Any]] = []
-    for name in [*hyper, *TRAINING]:
-        x = np.array([_number(value) for value in plain[name].tolist()], float)
-        if len({*x[np.isfinite(x)]}) < 2:
-            continue
-        rest = texts.drop(columns=name)
-        keys: Any = [*zip(*(rest[field].tolist() for field in rest), strict=True)]
-        alike = found[PLACE].assign(rest=keys, x=x)
-        several = alike.groupby([*PLACE, "rest"])["x"].transform("nunique") > 1
-        kept = several.to_numpy(bool) & np.isfinite(x)
-        mine = found[kept].assign(hyper_value=x[kept], others=_others(found[kept], rest[kept]))
-        lines += [
-            {"hyperparameter": name.removeprefix("hyper."), **line} for line in _means_of(mine, headlines)
-        ]
-    by = [*PLACE, "hyperparameter", "method", "others"]
-    return pd.DataFrame(lines, columns=RESPONSES).sort_values(by, kind="stable", ignore_index=True)
-
-
-def _number(value: Any) -> float:
-    """A hyperparameter as a number; NaN where it is none, as True, False and most texts."""
-    if isinstance(value, bool | np.bool_) or value is None:
-        return math.nan
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
-
-
-def _text(value: Any) -> str:
-    """A field's value as in a setting's text; empty where it has none."""
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _others(mine: pd.DataFrame, rest: pd.DataFrame) -> list[str]:
-    """What else tells the lines of one method apart, such as ``"k=1"``."""
-    found = [""] * len(mine)
-    places = mine.reset_index().groupby([*PLACE, "method"]).indices
-    for rows in places.values():
-        own = rest.iloc[rows]
-        names = [name for name in map(str, own) if own[name].nunique() > 1]
-        for row, values in zip(rows, own[names].to_numpy().tolist(), strict=True):
-            told = zip(names, values, strict=True)
-            found[row] = ", ".join(f"{name.removeprefix('hyper.')}={v}" for name, v in told if v)
-    return found
-
-
-def _means_of(mine: pd.DataFrame, headlines: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Mean, spread and interval of each point of each line, in the order of the metrics."""
-    from scipy.stats import t
-
-    order = {metric_id: place for place, metric_id in enumerate(headlines)}
-    keys = [*PLACE, "method", "others", "place", "hyper_value", "metric_id", "score"]
-    grouped = mine.assign(place=mine["metric_id"].map(order)).groupby(keys)["value"]
-    lines: Any = grouped.agg(mean="mean", std="std", n="count").reset_index().to_dict("records")
-    for line in lines:
-        n = line["n"]
-        line["ci95_half_width"] = t.ppf(0.975, n - 1) * line["std"] / math.sqrt(n) if n > 1 else math.nan
-    return [*lines]

@@ -129,16 +129,10 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     The interval is Student's: ``t(0.975, n - 1) * std / sqrt(n)``; empty for n = 1. Only cells of one
     data source (of a user's own images: one checksum) and one metric id are ever joined.
     """
-    from scipy.stats import t
-
     scored = frame[frame["score"] != ""]
     grouped = scored.groupby(GROUP, dropna=False, sort=False)["value"]
     summary = grouped.agg(mean="mean", std="std", n="count", min="min", max="max").reset_index()
-    half = [
-        t.ppf(0.975, n - 1) * s / math.sqrt(n) if n > 1 else math.nan
-        for n, s in zip(summary.n, summary["std"], strict=True)
-    ]
-    summary["ci95_half_width"] = half
+    summary["ci95_half_width"] = [half_width(*pair) for pair in zip(summary["std"], summary.n, strict=True)]
     noise = scored.assign(var=scored["metric_std"].astype(float) ** 2)
     own = noise.groupby(GROUP, dropna=False, sort=False).agg(var=("var", "mean"), repeats=("repeats", "max"))
     own = own.reset_index()
@@ -146,3 +140,14 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     between = summary["std"] ** 2 - own["var"] / own["repeats"].astype(float)
     summary["seed_std"] = between.clip(lower=0) ** 0.5
     return summary
+
+
+def half_width(std: float, n: int) -> float:
+    """Half of Student's 95 % interval of a mean, ``t(0.975, n - 1) * std / sqrt(n)``; NaN for n below 2.
+
+    >>> round(half_width(0.1, 3), 4), half_width(0.1, 1)
+    (0.2484, nan)
+    """
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, n - 1)) * std / math.sqrt(n) if n > 1 else math.nan

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import f_oneway
 
-from disentangle.analysis import PARTS, models, rank_correlation, responses, variance_shares
+from disentangle.analysis import PARTS, models, rank_correlation, variance_shares
+from disentangle.analysis_responses import responses
 from disentangle.errors import InputError
 
 HEADLINES = {"mig@1": "mig", "sap@1": "sap"}

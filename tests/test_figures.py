@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from disentangle import figure_style, figures
+from disentangle import figure_style
 from disentangle.analysis import rank_correlation, variance_shares
 from disentangle.board import UNIT
+from disentangle.figure_scores import PAGE
+from disentangle.figure_svg import _short as short
 from disentangle.figures import density, draw
 from disentangle.frame import tidy
 from disentangle.rows import read_rows
@@ -115,7 +117,9 @@ def test_svg_takes_ink_font_and_size_from_its_page(drawn):
         assert all("sans-serif" in style for style in re.findall(r"<text style=\"([^\"]*)\"", figure.svg))
         # No ground of its own: what is filled is data, marks or ink.
         fills = set(re.findall(r"fill: ?(#[0-9a-f]+)", figure.svg))
-        assert fills <= {*figure_style.COLOURS, "#ffffff"}  # white are the numbers on the darkest bars
+        white = {"#ffffff"} if figure.kind == "variance" else set()  # the numbers on the darkest bars
+        assert fills <= {*figure_style.COLOURS} | white
+        assert "<rect" not in re.sub(r"<clipPath.*?</clipPath>", "", figure.svg)
         assert not re.search(r"\d\.\d{3}", re.sub(r">[^<]*<", "><", figure.svg))
 
 
@@ -204,6 +208,7 @@ def test_equal_scores_and_equal_seeds_make_no_violin():
     runs = frame["kind"] == "run"
     [figure] = draw(frame.assign(value=frame["value"].where(~runs, 0.3)), ONE)
     assert violins(figure) == 0
+    assert "density" not in texts(figure)
     assert len(dots(figure)) == 6
     [figure] = draw(frame.assign(seed=frame["seed"].where(~runs, frame["seed"] % 2)), ONE)
     assert violins(figure) == 0
@@ -215,6 +220,19 @@ def test_dots_are_where_the_scores_are():
     x, y = np.array(dots(draw(frame, ONE)[0])).T
     assert (x - x[0]) / (x[-1] - x[0]) == pytest.approx((np.array(values) - 0.1) / 0.8, abs=1e-3)
     assert len(set(y)) == 1
+
+
+def means(figure):
+    path = re.search(r"<path d=\"([^\"]*)\"[^>]*currentColor;stroke-width:1.4", figure.svg)
+    return [float(x) for x in re.findall(r"M (\S+)", path[1])] if path else []
+
+
+def test_means_are_of_two_models_or_more():
+    lines = [line("vae", None, i, "sap@1", "sap", v) for i, v in enumerate([0.1, 0.2, 0.9])]
+    figure = draw(pd.DataFrame([*lines, line("ae", None, 0, "sap@1", "sap", 0.4)]), ONE)[0]
+    x = sorted(x for x, _ in dots(figure))
+    assert means(figure) == pytest.approx([x[0] + (x[-1] - x[0]) * (0.4 - 0.1) / 0.8], abs=0.05)
+    assert x[2] == pytest.approx(means(figure)[0], abs=0.05)
 
 
 def test_the_density_is_the_kernel_estimate():
@@ -308,10 +326,10 @@ def test_strange_names_are_written_out_and_safe_in_file_names():
 
 
 def test_many_settings_are_parted_into_several_figures():
-    found = draw(study(1, ["vae"], range(1, figures.PAGE + 2), ONE), ONE)
+    found = draw(study(1, ["vae"], range(1, PAGE + 2), ONE), ONE)
     assert [figure.name for figure in found[:2]] == ["toy-drawn-scores", "toy-drawn-scores-2"]
     assert found[0].title == "toy (drawn): scores of 61 models, part 1 of 2"
-    assert [len(dots(figure)) for figure in found[:2]] == [figures.PAGE, 1]
+    assert [len(dots(figure)) for figure in found[:2]] == [PAGE, 1]
 
 
 def test_a_score_under_two_ids_is_told_apart():
@@ -334,7 +352,6 @@ def test_colours_are_seen_on_light_and_dark_pages(colour):
 
 
 def test_long_paths_are_shortened_and_mean_the_same():
-    short = figure_style._short
     assert short("d", "M 1.23456 2 \nL 3 4.5 \nL 5 6 \nz\n") == "M 1.23 2 3 4.5 5 6 z"
     assert short("d", "M 0 0 \nC 1 1 2 2 3 3 \nL 4 4 \n") == "M 0 0 C 1 1 2 2 3 3 L 4 4"
     assert short("d", "M 1 2 \nL 1 2 \nM 3 4 \nL 3 45 \n") == "M 1 2h0 M 3 4 3 45"
