@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from disentangle import find
+from disentangle.rules import lower_is_better
 from disentangle.run import Run
 from disentangle.score import parse_metric
 from disentangle.study import Study, datasets, plan
@@ -129,10 +130,11 @@ def boards(studies: Sequence[Study], frame: pd.DataFrame, summary: pd.DataFrame)
     for study in studies:
         for missing in set(datasets(study)) - {d for d, _ in sources}:
             sources.add((missing, study.source if study.source != "auto" else "no rows yet"))
+    everything = _planned(studies)
     for dataset, source in sorted(sources):
         here = summary[(summary["dataset"] == dataset) & (summary["source"] == source)]
         lines = frame[(frame["dataset"] == dataset) & (frame["source"] == source)]
-        planned = _planned(studies, dataset)
+        planned = everything.get(dataset, {})
         trained = set(lines["split"][lines["kind"] == "run"]) | {unit[SPLIT] for unit in planned}
         for split in sorted(trained):
             own = {unit: seeds for unit, seeds in planned.items() if unit[SPLIT] == split}
@@ -153,8 +155,7 @@ def headlines(studies: Study | Sequence[Study]) -> dict[str, str]:
 
 def columns(studies: Study | Sequence[Study]) -> tuple[Column, ...]:
     """The scores that stand for the metrics of these studies."""
-    less = _lower_is_better()
-    return tuple(Column(i, score, score in less) for i, score in headlines(studies).items())
+    return tuple(Column(i, score, score in lower_is_better()) for i, score in headlines(studies).items())
 
 
 def told(method: str) -> str:
@@ -193,22 +194,21 @@ def _board(
     return ("method", "setting", "steps", *(UNIT[i] for i in varied)), asked, ("seeds",), tuple(made)
 
 
-def _planned(studies: Sequence[Study], dataset: str) -> dict[Unit, set[int]]:
-    """The settings that the studies ask for on this data, and their seeds."""
-    found: dict[Unit, set[int]] = {}
+def _planned(studies: Sequence[Study]) -> dict[str, dict[Unit, set[int]]]:
+    """Of each data set the settings that the studies ask for, and their seeds."""
+    found: dict[str, dict[Unit, set[int]]] = {name: {} for study in studies for name in datasets(study)}
     for study in studies:
         for task in plan(study, dict.fromkeys(datasets(study), "drawn")):
-            if isinstance(task, Run) and task.dataset == dataset:
+            if isinstance(task, Run):
                 unit = (task.method, task.setting(), *(getattr(task, name) for name in UNIT[2:]))
-                found.setdefault(unit, set()).add(task.seed)
+                found[task.dataset].setdefault(unit, set()).add(task.seed)
     return found
 
 
 def settings(studies: Study | Sequence[Study]) -> list[Unit]:
     """The settings that the studies ask for, in their order, as values of `UNIT`."""
-    asked = [studies] if isinstance(studies, Study) else studies
-    names = dict.fromkeys(dataset for study in asked for dataset in datasets(study))
-    return list(dict.fromkeys(unit for dataset in names for unit in _planned(asked, dataset)))
+    planned = _planned([studies] if isinstance(studies, Study) else studies)
+    return list(dict.fromkeys(unit for units in planned.values() for unit in units))
 
 
 def _same(frame: pd.DataFrame, unit: Unit) -> pd.DataFrame:
@@ -223,12 +223,6 @@ def best_of(cells: pd.DataFrame, column: Column) -> float | None:
     if values.empty:
         return None
     return float(values.min() if column.less else values.max())
-
-
-def _lower_is_better() -> set[str]:
-    """The headlines of which less is better."""
-    metrics = (find.get("metric", name) for name in find.metrics_of_codes())
-    return {metric.headline for metric in metrics if metric.lower_is_better}
 
 
 def cell(mine: pd.DataFrame, column: Column, best: float | None, seeds: int) -> Cell | None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from disentangle.compare_board import published_board, studies_board
 from disentangle.compare_cells import NEEDED, chosen, runs_of
-from disentangle.compare_published import compare_published, unmatched
+from disentangle.compare_published import cells_of, compare_published, unmatched
 from disentangle.compare_studies import compare_studies
 from disentangle.errors import InputError
 from disentangle.published_scores import REQUIRED, Published, header, read_published
@@ -99,14 +99,12 @@ def compare(
 
 
 def _with_published(study: str | Path, files: Sequence[str | Path], ours: Mapping[str, str]) -> Comparison:
-    frame = read_table(study)
-    if ours:
-        frame = chosen(runs_of(frame, str(study)), ours, "ours")
+    cells = cells_of(chosen(runs_of(read_table(study), str(study)), ours, "ours"))
     rows: list[Published] = []
     for file in files:
         rows += read_published(None if str(file) == SHIPPED else file)
-    found = compare_published(frame, rows)
-    return Comparison(found, published_board(found, unmatched(frame, rows)))
+    found = compare_published(cells, rows)
+    return Comparison(found, published_board(found, unmatched(cells, rows)))
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

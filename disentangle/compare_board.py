@@ -68,9 +68,9 @@ def published_board(frame: pd.DataFrame, unmatched: pd.DataFrame) -> str:
     """
     papers, reasons = Notes("A"), Notes("1")
     parts = ["# Published numbers"]
+    # With what tells settings apart, wherever the others stand.
+    names = dict(zip(frame.index, _names(frame), strict=True))
     for (dataset, source), lines in frame.groupby(["dataset", "source"], sort=True):
-        # With what tells settings apart, wherever the others stand.
-        names = dict(zip(frame.index, _names(frame), strict=True))
         parts += [f"## {dataset} ({source})", *_published_table(lines, names, papers, reasons)]
     if frame.empty:
         parts.append("No published number is of a data set, method and score of this study.")
@@ -137,16 +137,16 @@ def studies_board(found: Studies, wanted: tuple[Mapping[str, str], Mapping[str, 
     frame, free = found.frame, {name for one in wanted for name in bare(one)}
     texts = [", ".join(f"{k}={v}" for k, v in bare(one).items()) or "all runs" for one in wanted]
     parts = ["# Two studies", *([f"Ours: {texts[0]}. Theirs: {texts[1]}."] if free else [])]
-    shown = frame[frame["verdict"] != SAME]
+    shown, names = frame[frame["verdict"] != SAME], _both_names(frame, free)
     for (dataset, source), lines in shown.groupby(["dataset", "source"], sort=True):
         parts.append(f"## {dataset} ({source})")
-        parts += _studies_table(lines, _both_names(frame, free))
+        parts += _studies_table(lines, names)
     if frame.empty:
         parts.append("No cell of one study has a counterpart in the other.")
     tests, lower = int(frame["p"].notna().sum()), int((frame["p_holm"] < LEVEL).sum())
     shows = "none of which shows" if lower == 0 else f"of which {lower} show"
     parts += [f"{tests} tests, {shows} a difference (Holm < {LEVEL})."] if tests else []
-    told = [*_same(frame, _both_names(frame, free)), *_seeds_alone(frame), *found.told]
+    told = [*_same(frame, names), *_seeds_alone(frame), *found.told]
     return "\n\n".join([*parts, *([_list(told)] if told else []), _STUDIES_RULE]) + "\n"
 
 

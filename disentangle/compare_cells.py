@@ -130,14 +130,14 @@ def by_size(text: str) -> list[Any]:
 def _texts(runs: pd.DataFrame, field: str) -> list[str | None]:
     """A field of each run as text; None where a run has no such hyperparameter."""
     if field in UNIT:
-        return [plain(value) for value in runs[field]]
+        return [as_text(value) for value in runs[field]]
     return [hyper(setting).get(field) for setting in runs["setting"]]
 
 
-def plain(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value as people write it.
 
-    >>> plain(2400.0), plain(0.001), plain("fp32")
+    >>> as_text(2400.0), as_text(0.001), as_text("fp32")
     ('2400', '0.001', 'fp32')
     """
     if isinstance(value, float):
@@ -155,7 +155,7 @@ def told(field: str, value: Any) -> str:
         return "not told"
     if isinstance(value, float) and value == int(value):
         return f"{value:,.0f}"
-    return plain(value) or "none"
+    return as_text(value) or "none"
 
 
 def labels(units: Iterable[Mapping[str, Any]], without: Iterable[str] = ()) -> list[str]:
@@ -176,6 +176,6 @@ def labels(units: Iterable[Mapping[str, Any]], without: Iterable[str] = ()) -> l
         setting = ", ".join(f"{k}={v}" for k, v in hyper(unit["setting"]).items() if k not in left_out)
         method = [] if "method" in left_out else [unit["method"]]
         first = " ".join([*method, *([setting] if setting and "setting" not in left_out else [])])
-        others = [f"{f}={plain(unit[f])}" for f in varied if unit[f] != ""]  # a split that is none
+        others = [f"{f}={as_text(unit[f])}" for f in varied if unit[f] != ""]  # a split that is none
         found.append(", ".join(filter(None, [first, *others])))
     return found

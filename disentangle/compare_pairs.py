@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from disentangle.board import UNIT
-from disentangle.compare_cells import by_size, hyper, labels, plain, told
+from disentangle.compare_cells import as_text, by_size, hyper, labels, told
 from disentangle.errors import InputError
 from disentangle.rules import LESS, by_id
 
@@ -55,7 +55,7 @@ def cells_of(runs: pd.DataFrame, all_scores: bool) -> list[Cell]:
         values = dict(zip(seeds, lines["value"].tolist(), strict=True))
         of = dict(zip(seeds, lines["run_key"], strict=True))
         found.append(Cell(fields, values, of, hyper(fields["setting"])))
-    return sorted(found, key=lambda cell: [by_size(plain(cell.fields[k])) for k in keys])
+    return sorted(found, key=lambda cell: [by_size(as_text(cell.fields[k])) for k in keys])
 
 
 def _is_headline(fields: Mapping[str, Any]) -> bool:

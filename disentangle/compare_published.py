@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from disentangle import published_names as names
 from disentangle.board import UNIT
-from disentangle.compare_cells import by_size, hyper, runs_of, told
+from disentangle.compare_cells import by_size, hyper, told
+from disentangle.frame import half_width, summarise
 from disentangle.published_scores import Published
-from disentangle.table import summarise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ _POSTERIOR = {"mean", "posteriormean", "code", "codes"}
 Cell = dict[str, Any]
 
 
-def compare_published(frame: pd.DataFrame, published: Iterable[Published]) -> pd.DataFrame:
+def compare_published(cells: Sequence[Cell], published: Iterable[Published]) -> pd.DataFrame:
     """Every published number beside each of our settings that fits it.
 
     A setting fits where data set, method and score are the same and every hyperparameter that the paper
@@ -52,20 +52,16 @@ def compare_published(frame: pd.DataFrame, published: Iterable[Published]) -> pd
     number per pair and no correction: of many, one in twenty is beyond 1 by chance.
 
     Args:
-        frame: of `disentangle.table.tidy`, or of a ``table.csv``.
+        cells: of `cells_of`.
         published: of `disentangle.published_scores.read_published`.
 
     Returns:
         A line per pair with the columns `COLUMNS`, in the order of the published numbers; ``differs`` holds
         all that differs or is unknown, joined by "; ". Networks, initial weights and optimisers are not
         compared unless a paper's line in ``published/protocols.csv`` says that they differ.
-
-    Raises:
-        InputError: see `disentangle.compare_cells.runs_of`.
     """
     import pandas as pd
 
-    cells = _cells(frame)
     lines = [_line(cell, row) for row in published for cell in _fitting(cells, row)]
     found = pd.DataFrame(lines, columns=COLUMNS)
     numbers = ["mean", "std", "ci95_half_width", "published_value", "published_std"]
@@ -74,7 +70,7 @@ def compare_published(frame: pd.DataFrame, published: Iterable[Published]) -> pd
     return found.astype(dict.fromkeys(numbers, "float64") | dict.fromkeys(whole, "Int64"))
 
 
-def unmatched(frame: pd.DataFrame, published: Iterable[Published]) -> pd.DataFrame:
+def unmatched(cells: Sequence[Cell], published: Iterable[Published]) -> pd.DataFrame:
     """How many published numbers have nothing of ours beside them, per paper and reason.
 
     Returns:
@@ -82,27 +78,18 @@ def unmatched(frame: pd.DataFrame, published: Iterable[Published]) -> pd.DataFra
     """
     import pandas as pd
 
-    cells = _cells(frame)
     counts = Counter((row.paper, _why_not(cells, row)) for row in published if not _fitting(cells, row))
     lines = [(*key, count) for key, count in counts.items()]
     return pd.DataFrame(lines, columns=["paper", "reason", "rows"])
 
 
-def half_width(std: float | None, n: int | None) -> float | None:
-    """Half of Student's 95 % interval of a mean, ``t(0.975, n - 1) std / sqrt(n)``; None if unknown.
+def cells_of(runs: pd.DataFrame) -> list[Cell]:
+    """The means of a study's settings, with the fields `OURS`, in an order of their own.
 
-    >>> round(half_width(0.1, 3), 4), half_width(0.1, None), half_width(0.1, 1)
-    (0.2484, None, None)
+    Args:
+        runs: of `disentangle.compare_cells.runs_of`.
     """
-    from scipy.stats import t
-
-    if std is None or n is None or n < 2 or math.isnan(std):
-        return None
-    return float(t.ppf(0.975, n - 1)) * std / math.sqrt(n)
-
-
-def _cells(frame: pd.DataFrame) -> list[Cell]:
-    lines: Any = summarise(runs_of(frame))[OURS].to_dict("records")
+    lines: Any = summarise(runs)[OURS].to_dict("records")
     return sorted(lines, key=lambda cell: (cell["dataset"], cell["method"], by_size(cell["setting"])))
 
 
@@ -146,14 +133,13 @@ def _why_not(cells: Sequence[Cell], row: Published) -> str:
 
 def _line(cell: Cell, row: Published) -> dict[str, Any]:
     reasons = [reason.replace(";", ",") for reason in _reasons(cell, row)]
-    h = half_width(row.std, row.n_seeds)
+    h = math.nan if row.std is None or row.n_seeds is None else half_width(row.std, row.n_seeds)
     line = cell | {f"published_{field}": getattr(row, field) for field in THEIRS}
     line |= {"published_ci95_half_width": h, "differs": "; ".join(reasons), "verdict": NOT_COMPARED}
     if reasons:
         return line
     difference = cell["mean"] - row.value
-    own = cell["ci95_half_width"]
-    known = [width for width in (own, h) if width is not None and not math.isnan(width)]
+    known = [width for width in (cell["ci95_half_width"], h) if not math.isnan(width)]
     unit = math.hypot(*known) if known else 0.0
     if unit == 0:  # of two numbers without spread, or with none that is known
         return line | {"difference": difference, "verdict": "difference only: no interval"}
@@ -161,7 +147,7 @@ def _line(cell: Cell, row: Published) -> dict[str, Any]:
     if abs(difference) > unit:
         verdict = "ours higher" if difference > 0 else "ours lower"
     if len(known) == 1:
-        whose = "ours" if h is None else "theirs"
+        whose = "ours" if math.isnan(h) else "theirs"
         verdict += f", in units of {whose} alone"
     return line | {"difference": difference, "in_intervals": difference / unit, "verdict": verdict}
 

@@ -11,6 +11,7 @@ from disentangle.files import write_bytes
 from disentangle.ladder import CASES, RUNGS, SIZES, VALUES
 from disentangle.ladder_published import published
 from disentangle.ladder_scores import INSTANCES, LEFT_OUT
+from disentangle.rules import lower_is_better
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,11 +153,6 @@ def _notice(key: str, row: dict[str, float]) -> list[str]:
     notices = [f"{name} ({_number(row[name], '.2f')})" for name in seen]
     ends = [_number(row[name], ".2f") for name in (BEST, NOISE, EMPTY)]
     return [_name(key), *ends, ", ".join(notices), ", ".join(unseen)]
-
-
-def lower_is_better() -> set[str]:
-    metrics = (find.get("metric", name) for name in find.names("metric"))
-    return {metric.headline for metric in metrics if metric.lower_is_better}
 
 
 def _gaps(frame: pd.DataFrame) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from disentangle.ladder import CASES, RUNGS, Rung
-from disentangle.ladder_board import keyed, lower_is_better, shown, table
+from disentangle.ladder_board import keyed, shown, table
 from disentangle.ladder_published import COUNTERPARTS, Counterpart
+from disentangle.rules import lower_is_better
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).parent / "published" / "carbonneau2022.csv"
+from disentangle.published_scores import SCORES
+
+PAPER = "Carbonneau et al. 2022 (arXiv 2012.09276)"
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def published() -> list[dict[str, str]]:
     >>> published()[0]["metric"], published()[0]["value"], published()[0]["sureness"]
     ('Z-diff', '1.0', 'primary')
     """
-    with FILE.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    with SCORES.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["paper"] == PAPER]
 
 
 def counterparts(case: str, lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

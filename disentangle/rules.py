@@ -91,7 +91,13 @@ def meaning(criterion: str) -> tuple[str, bool]:
     if is_id and stem not in metrics:
         raise unknown("metric id", criterion, [metric.id for metric in metrics.values()])
     score = metrics[stem].headline if is_id else criterion
-    return score, score in {metric.headline for metric in metrics.values() if metric.lower_is_better}
+    return score, score in lower_is_better()
+
+
+@cache
+def lower_is_better() -> frozenset[str]:
+    """The metrics' headlines of which less is better."""
+    return frozenset(metric.headline for metric in by_id().values() if metric.lower_is_better)
 
 
 @cache

@@ -66,10 +66,10 @@ def make_tables(joined: Joined, rules: Sequence[str] | None = None) -> Tables:
         InputError: the studies fix different settings for the rule ``"fixed"``.
     """
     frame, studies = tidy(joined.rows), joined.studies
-    summary, chosen, problems = summarise(frame), [], []
+    summary, order, chosen, problems = summarise(frame), settings(studies), [], []
     for rule in _rules(studies, rules):
         try:
-            selected = select(frame, rule, settings(studies))
+            selected = select(frame, rule, order)
         except InputError as error:  # nothing to choose from yet: the other tables are as good as ever
             problems.append((rule, str(error)))
         else:

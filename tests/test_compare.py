@@ -10,22 +10,10 @@ from disentangle import cli_compare
 from disentangle.compare import compare
 from disentangle.errors import InputError
 
+from ._tables import table
+
 ROOT = Path(__file__).resolve().parents[1]
-RUN = {
-    "kind": "run", "dataset": "toy", "source": "drawn", "method": "beta_vae", "setting": "beta=4", "steps": 5,
-    "batch": 4, "lr": 1e-3, "latents": 10, "precision": "fp32", "split": "", "status": "done",
-    "metric_id": "mig@1", "score": "mig",
-}  # fmt: skip
 A, B = [0.3, 0.5, 0.4], [0.2, 0.3, 0.1]
-
-
-def table(values, key="a", seeds=None, **changed):
-    """A run per value, with seeds from 0."""
-    seeds = range(len(values)) if seeds is None else seeds
-    return pd.DataFrame([
-        {**RUN, "run_key": f"{key}{s}", "seed": s, "value": v} | changed
-        for s, v in zip(seeds, values, strict=True)
-    ])  # fmt: skip
 
 
 def test_precision_moves_scores_by_what_the_readme_says():

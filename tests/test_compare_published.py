@@ -8,16 +8,14 @@ import pandas as pd
 import pytest
 
 from disentangle.compare import compare
-from disentangle.compare_published import compare_published, unmatched
+from disentangle.compare_cells import runs_of
+from disentangle.compare_published import cells_of, compare_published, unmatched
 from disentangle.errors import InputError
 from disentangle.published_scores import read_published
 
+from ._tables import table as runs
+
 ROOT = Path(__file__).resolve().parents[1]
-RUN = {
-    "kind": "run", "dataset": "toy", "source": "drawn", "method": "beta_vae", "setting": "beta=4", "steps": 5,
-    "batch": 4, "lr": 1e-3, "latents": 10, "precision": "fp32", "split": "", "status": "done",
-    "metric_id": "mig@1", "score": "mig",
-}  # fmt: skip
 ROW = {
     "paper": "A paper", "table": "Table 2", "dataset": "toy", "method": "β-VAE", "hyperparameter": "beta = 4",
     "metric": "MIG", "statistic": "mean", "value": "0.3", "std": "0.1", "n_seeds": "5", "source": "my copy",
@@ -28,8 +26,7 @@ VALUES = [0.3, 0.5, 0.4]
 
 
 def table(values=VALUES, **changed):
-    lines = [{**RUN, "run_key": f"{i}", "seed": i, "value": v} | changed for i, v in enumerate(values)]
-    return pd.DataFrame(lines)
+    return runs(values, **changed)
 
 
 @pytest.fixture
@@ -48,7 +45,7 @@ def published(tmp_path):
 
 
 def line(frame, path):
-    [found] = compare_published(frame, read_published(path)).to_dict("records")
+    [found] = compare_published(cells_of(runs_of(frame)), read_published(path)).to_dict("records")
     return found
 
 
@@ -152,8 +149,9 @@ def test_where_an_interval_is_unknown_the_verdict_says_so(published, values, the
 
 def test_every_setting_is_set_beside_a_number_without_one_and_else_the_equal_one(published):
     frame = pd.concat([table(), table(setting="beta=16")])
-    told = compare_published(frame, read_published(published({"hyperparameter": "beta=16.0"})))
-    untold = compare_published(frame, read_published(published({"hyperparameter": ""})))
+    cells = cells_of(runs_of(frame))
+    told = compare_published(cells, read_published(published({"hyperparameter": "beta=16.0"})))
+    untold = compare_published(cells, read_published(published({"hyperparameter": ""})))
     assert told["setting"].tolist() == ["beta=16"]
     assert untold["setting"].tolist() == ["beta=4", "beta=16"]
 
@@ -162,13 +160,14 @@ def test_what_matches_nothing_is_counted_with_its_reason(published):
     changed = [{}, {"dataset": "Falcor3D"}, {"method": "InfoGAN"}, {"metric": "FID"}, {"method": "FactorVAE"},
                {"metric": "SAP"}, {"hyperparameter": "beta=1"}, {"metric": "JEMMIG"}]  # fmt: skip
     rows = read_published(published(*changed))
-    found = unmatched(table(), rows)
+    cells = cells_of(runs_of(table()))
+    found = unmatched(cells, rows)
     assert dict(zip(found["reason"], found["rows"], strict=True)) == {
         "data set not in the study": 1, "method not in the suite": 1, "metric not in the suite": 2,
         "method not in the study": 1, "metric not scored in the study": 1, "setting not in the study": 1,
     }  # fmt: skip
     assert set(found["paper"]) == {"A paper"}
-    assert found["rows"].sum() + len(compare_published(table(), rows)) == len(rows)
+    assert found["rows"].sum() + len(compare_published(cells, rows)) == len(rows)
 
 
 def test_of_the_quick_study_no_published_number_is_compared():

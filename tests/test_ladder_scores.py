@@ -14,8 +14,9 @@ import pytest
 from disentangle import InputError, find, ladder_scores
 from disentangle.ladder import CASES, RUNGS
 from disentangle.ladder_board import NO_PICTURE, markdown, shown, table, write_ladder
-from disentangle.ladder_published import COUNTERPARTS, FILE, published
+from disentangle.ladder_published import COUNTERPARTS, published
 from disentangle.ladder_scores import COLUMNS, LEFT_OUT, entries, measure
+from disentangle.published_scores import SCORES
 
 SMALL = {rung.name: replace(rung, sizes=(3, 4, 6, 5, 5)) for rung in RUNGS}
 CASE = {rung.name: rung for rung in CASES}
@@ -41,7 +42,7 @@ def test_the_package_holds_the_papers_rows_and_all_their_columns():
         pytest.skip("needs ../shared")
     with SHARED.open(newline="") as file:
         assert published() == [row for row in csv.DictReader(file) if row["paper"].startswith("Carbonneau")]
-    assert FILE.read_text().splitlines()[0] == SHARED.read_text().splitlines()[0]
+    assert SCORES.read_text().splitlines()[0] == SHARED.read_text().splitlines()[0]
 
 
 def test_every_counterpart_is_a_published_metric_and_a_score_of_ours():
