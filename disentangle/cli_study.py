@@ -4,15 +4,12 @@ from __future__ import annotations
 
 # torch and scikit-learn are imported inside the commands, so that --help answers at once.
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from disentangle.cli_options import Device, Source, Workers
-
-if TYPE_CHECKING:
-    pass
 
 
 def study(

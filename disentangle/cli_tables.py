@@ -4,13 +4,10 @@ from __future__ import annotations
 
 # torch and scikit-learn are imported inside the commands, so that --help answers at once.
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-
-if TYPE_CHECKING:
-    pass
 
 
 def table(

@@ -5,15 +5,12 @@ from __future__ import annotations
 # torch and scikit-learn are imported inside the commands, so that --help answers at once.
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from disentangle.cli_options import Device, Source
-
-if TYPE_CHECKING:
-    pass
 
 
 def train(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,10 +50,20 @@ def read_studies(folders: Sequence[str | Path], study_path: str | Path | None = 
         if study.name in [other.name for other in studies]:
             raise InputError(f"{folder}: the study {study.name!r} is there twice; expected each once")
         studies.append(study)
+    return join(studies, {Path(folder): read_rows(Path(folder)) for folder in folders})
+
+
+def join(studies: list[Study], read: Mapping[Path, Sequence[Row]]) -> Joined:
+    """Join rows that have been read; see `read_studies`.
+
+    Args:
+        studies: in their order.
+        read: the rows of each study's folder, in the same order.
+    """
     rows, places, rankings = dict[str, Row](), dict[str, Path](), list[Row]()
     shared, other = 0, 0
-    for folder in map(Path, folders):
-        for row in read_rows(folder):
+    for folder, own in read.items():
+        for row in own:
             if row["kind"] == "ranking":
                 rankings.insert(0, row)  # of the same run the last one stands in a table: the first study's
             elif (known := rows.get(row["key"])) is None:

@@ -211,7 +211,7 @@ def _board(board: Board, keys: Callable[[Board, Line], list[str]], tables: Table
         "source_kind": board.source.partition(":")[0].replace(" ", "-"),
         "split": board.split,
         "rule": board.rule,
-        "about": parse_rule(board.rule).about if board.rule and board.rule != "fixed" else _fixed(board.rule),
+        "about": parse_rule(board.rule).about if board.rule else "",
         "told": _told(board, tables),
         "place": _place(board),
         "before": [_head(text) for text in board.before],
@@ -221,10 +221,6 @@ def _board(board: Board, keys: Callable[[Board, Line], list[str]], tables: Table
         "width": len(board.before) + len(board.columns) + len(board.after),
         "notes": board.notes,
     }
-
-
-def _fixed(rule: str) -> str:
-    return parse_rule("fixed").about if rule else ""
 
 
 def _told(board: Board, tables: Tables) -> str:

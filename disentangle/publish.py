@@ -123,7 +123,7 @@ def _folder(path: str | Path) -> Path:
 def _refuse(found: Contents, allow_dirty: bool) -> None:
     """Refuse a study whose tables are old or depart from their schema, or whose code is in no commit."""
     folder = found.folder
-    for problem in stale(folder, rebuilt(found.study, folder), exact=True):
+    for problem in stale(folder, rebuilt(found.study, folder, found.rows), exact=True):
         raise InputError(f"{problem}; run `disentangle table {folder}` first")
     if not allow_dirty and (told := dirty_text(found.rows)):
         raise InputError(

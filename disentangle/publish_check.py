@@ -44,7 +44,7 @@ def check(folder: str | Path) -> list[str]:
     for name in TABLES:
         problems += check_csv(folder / name) if (folder / name).exists() else []
     problems += check_summary(folder / "table.csv", folder / "summary.csv")
-    return problems + ([] if told else list(_rebuilt(folder)))
+    return problems + ([] if told else list(_rebuilt(folder, rows)))
 
 
 def listed(folder: Path) -> dict[str, str]:
@@ -136,10 +136,10 @@ def _descriptor(folder: Path, rows: list[Row]) -> Iterator[str]:
             yield f"{path}: {name}: found {content.get(name)!r}, by the rows it is {expected!r}"
 
 
-def _rebuilt(folder: Path) -> Iterator[str]:
+def _rebuilt(folder: Path, rows: list[Row]) -> Iterator[str]:
     """How the tables differ from those that the rows give."""
     try:
         study = read_study(folder, data=False)
-        yield from stale(folder, rebuilt(study, folder), exact=False)
+        yield from stale(folder, rebuilt(study, folder, rows), exact=False)
     except InputError as error:
         yield str(error)

@@ -111,24 +111,26 @@ def read_row(path: Path) -> Row:
     )
 
 
-def rebuilt(study: Study, folder: Path) -> dict[str, bytes]:
-    """The tables that the rows of a folder give now, by file name. Nothing in the folder is changed.
+def rebuilt(study: Study, folder: Path, rows: list[Row]) -> dict[str, bytes]:
+    """The tables that rows give now, by file name. Nothing in the folder is changed.
 
     Selection is by the study's rules, or by those that ``selection.csv`` names if others are among them.
 
     Args:
         study: the study.
-        folder: its folder, of which every row can be read; see `read_row`.
+        folder: its folder.
+        rows: of the folder; see `read_row`.
 
     Raises:
         InputError: a row lacks what a table needs.
     """
-    from disentangle.table import write_tables
+    from disentangle.joined import join
+    from disentangle.table import make_tables, save_tables
 
     rules = _other_rules(study, folder / "selection.csv")
     with tempfile.TemporaryDirectory() as place:
         try:
-            write_tables(folder, rules=rules, out=place)
+            save_tables(make_tables(join([study], {folder: rows}), rules), Path(place))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             told = f"{type(error).__name__}: {error}"
             raise InputError(f"{folder}: no tables can be built from its rows: {told}") from error
