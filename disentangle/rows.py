@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from disentangle.calibrate import Calibration
 from disentangle.checkpoint import set_aside
 from disentangle.data import FactorData
+from disentangle.errors import InputError
 from disentangle.files import write_bytes
 from disentangle.finished import Result
 from disentangle.provenance import SOFTWARE, provenance
@@ -138,16 +140,30 @@ def read_row(path: Path) -> Row | None:
     A damaged file is set aside beside itself, so that the run is done again and nothing is lost.
     """
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        return stored_row(path)
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except InputError as error:
+        tqdm.write(f"{set_aside(path, error)}; the run is done again")
+        return None
+
+
+def stored_row(path: Path) -> Row:
+    """One row, and nothing is done about a file that is none.
+
+    Raises:
+        InputError: the file is no row of its name.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        row = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
         row = None
     if isinstance(row, dict) and all(f in row for f in FIELDS) and row["key"] == path.stem:
         return row
-    damaged = set_aside(path, ValueError("it is no row of a study"))
-    tqdm.write(f"{damaged}; the run is done again")
-    return None
+    raise InputError(
+        f"{path} is no row of a study; expected JSON with {', '.join(FIELDS)} and its file's name as key"
+    )
 
 
 def is_complete(row: Row | None, metric_ids: Iterable[str]) -> bool:
@@ -158,6 +174,16 @@ def is_complete(row: Row | None, metric_ids: Iterable[str]) -> bool:
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """All rows of a study's folder, in the order of their keys."""
-    found = (read_row(path) for path in sorted((folder / "rows").glob("*.json")))
-    return [row for row in found if row is not None]
+    """All rows of a study's folder, in the order of their keys.
+
+    What is no row is left out, with a warning, and stays as it is; a name that begins with a dot, as other
+    systems put beside files, is not looked at.
+    """
+    found = []
+    for path in sorted((folder / "rows").glob("*.json")):
+        if not path.name.startswith("."):
+            try:
+                found.append(stored_row(path))
+            except InputError as error:
+                tqdm.write(f"warning: {error}. It is left out", file=sys.stderr)
+    return found

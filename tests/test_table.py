@@ -153,6 +153,17 @@ def test_a_file_that_is_no_row_is_set_aside(folder):
     assert len(read_rows(folder)) == 6
 
 
+def test_what_is_no_row_is_left_out_of_tables_with_a_warning_and_stays(folder, capsys):
+    before = write_tables(folder)
+    for name in ("a.json", "._b.json"):
+        (folder / "rows" / name).write_text("{")
+    assert write_tables(folder) == before
+    assert sorted(path.name for path in (folder / "rows").iterdir())[:2] == ["._b.json", "a.json"]
+    said = capsys.readouterr().err
+    assert "a.json is no row of a study" in said
+    assert "._b" not in said
+
+
 def test_a_row_is_complete_when_it_has_every_metric_or_diverged(folder):
     rows = read_rows(folder)
     assert sum(is_complete(row, ["mig@1"]) for row in rows) == 6
