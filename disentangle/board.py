@@ -30,6 +30,7 @@ UNIT = [
 ]  # what makes one line, over its seeds
 SPLIT = UNIT.index("split")
 Unit = tuple[Any, ...]  # the values of UNIT
+MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Line:
         kind: ``"run"`` or ``"calibration"``.
         method: the method's name, or the representation's.
         before: texts of the columns before the scores.
-        cells: one per score; None where no row has it yet.
+        cells: one per score; where there is no mean, the reason as text, see `cell`.
         after: texts of the columns behind them.
         unit: the setting as values of `UNIT`; None where there is none.
         seed: of a single model that was chosen; None where the line is over seeds.
@@ -79,7 +80,7 @@ class Line:
     kind: str
     method: str
     before: tuple[str, ...]
-    cells: tuple[Cell | None, ...]
+    cells: tuple[Cell | str, ...]
     after: tuple[str, ...]
     unit: Unit | None = None
     seed: int | None = None
@@ -181,10 +182,11 @@ def _board(
     made = []
     for unit in runs:
         mine, own = _same(means, unit), _same(known, unit)
-        done = int((own["status"] == "done").sum())
+        done, lost = (int((own["status"] == status).sum()) for status in ("done", "diverged"))
         extra = [unit[i] if isinstance(unit[i], str) else f"{unit[i]:g}" for i in varied]
         before = (told(unit[0]), unit[1], f"{unit[2]:,.0f}", *extra)
-        cells = tuple(cell(mine, c, b, done) for c, b in zip(asked, best, strict=True))
+        empty = "diverged" if lost and not done else MISSING
+        cells = tuple(cell(mine, c, b, done, empty) for c, b in zip(asked, best, strict=True))
         after = (_seeds(own, planned.get(unit)),)
         made.append(Line("run", unit[0], before, cells, after, unit))
     for name in dict.fromkeys(name for study in studies for name in study.calibration):
@@ -225,13 +227,22 @@ def best_of(cells: pd.DataFrame, column: Column) -> float | None:
     return float(values.min() if column.less else values.max())
 
 
-def cell(mine: pd.DataFrame, column: Column, best: float | None, seeds: int) -> Cell | None:
-    """A line's cell of one column, from the line's part of a summary; None where it has none."""
-    found = mine[(mine["metric_id"] == column.metric_id) & (mine["score"] == column.score) & (mine["n"] > 0)]
+def cell(
+    mine: pd.DataFrame, column: Column, best: float | None, seeds: int, empty: str = MISSING
+) -> Cell | str:
+    """A line's cell of one column, from the line's part of a summary.
+
+    Returns:
+        Where there is no mean a text: ``"not a number"`` if every score is none (of codes that do not
+        vary, for instance), or else ``empty``: no row has this score.
+    """
+    found = mine[(mine["metric_id"] == column.metric_id) & (mine["score"] == column.score)]
     if found.empty:
-        return None
+        return empty
     one = found.iloc[0]
     mean, n = float(one["mean"]), int(one["n"])
+    if not n:
+        return "not a number"
     return Cell(mean, float(one["std"]), float(one["ci95_half_width"]), n, mean == best, n != seeds)
 
 

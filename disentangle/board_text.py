@@ -14,7 +14,6 @@ from disentangle.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = "missing"
 CHOSEN = (
     "Cells: mean over seeds ± standard deviation (n - 1 in the denominator). **Bold**: the best mean of "
     "a column. Candidates: how many there were to choose from; of equal ones the first is taken."
@@ -63,10 +62,10 @@ def _head(column: Column) -> str:
     return f"{column.score}{' (less is better)' if column.less else ''}<br>`{column.metric_id}`"
 
 
-def _text(cell: Cell | None) -> str:
+def _text(cell: Cell | str) -> str:
     """Mean ± standard deviation, bold where best, with its own n where it has fewer than all seeds."""
-    if cell is None:
-        return MISSING
+    if isinstance(cell, str):
+        return cell
     text = f"{cell.mean:.3f}" + (f" ± {cell.std:.3f}" if cell.n > 1 else "")
     text = f"**{text}**" if cell.best else text
     return f"{text} (n = {cell.n})" if cell.fewer else text
@@ -81,7 +80,8 @@ def reading(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     return [
         "Cells: mean over seeds ± standard deviation (n - 1 in the denominator); the 95 % interval of "
         "the mean is in `summary.csv`. **Bold**: the best mean of a column. Selection rule: none, "
-        "every setting of the study is a line. *missing*: no row has this score yet.",
+        "every setting of the study is a line. *missing*: no row has this score yet; *diverged*: every run "
+        "of the setting did; *not a number*: the score of every run is none.",
         f"Representation: posterior mean (of autoencoders the code), of {' or '.join(rows)}. Calibration "
         f"lines are representations of known quality: {known}.",
         "Data marked `drawn` are redrawn from published figures and are not DeepMind's files; the two "
@@ -150,9 +150,9 @@ def _row(line: Line) -> str:
     )
 
 
-def _number(cell: Cell | None) -> str:
-    if cell is None:
-        return r"\emph{missing}"
+def _number(cell: Cell | str) -> str:
+    if isinstance(cell, str):
+        return rf"\emph{{{escape(cell)}}}"
     text = rf"\textbf{{{cell.mean:.3f}}}" if cell.best else f"{cell.mean:.3f}"
     text += rf" $\pm$ {cell.std:.3f}" if cell.n > 1 else ""
     return rf"{text} ($n={cell.n}$)" if cell.fewer else text

@@ -31,7 +31,7 @@ LABEL = 44  # characters in a line of a setting's label
 def scores(place: Place) -> Iterator[Drawn]:
     """A figure for each `PAGE` settings."""
     numbers, models = [*place.units], place.runs.groupby("unit")["run_key"].nunique()
-    known = {name for values in place.references.values() for name in values}
+    known = {name for i in place.scores for name in _near(place, i)[1]}
     runs, pages = place.runs, math.ceil(len(numbers) / PAGE)
     summary = summarise(runs if "metric_std" in runs else runs.assign(metric_std=math.nan, repeats=1))
     every: Any = runs.groupby(["metric_id", "unit"])

@@ -38,8 +38,8 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     import pandas as pd
 
     found = list(rows)
-    compared = _compared(found)
-    lines = [line for row in found if row["kind"] != "ranking" for line in _lines(row, compared)]
+    compared, several = _compared(found), _of_several(found)
+    lines = [line for row in found if row["kind"] != "ranking" for line in _lines(row, compared, several)]
     # A column per hyperparameter of any method, for those who plot against one.
     hyper = sorted({name for line in lines for name in line if name.startswith("hyper.")})
     frame = pd.DataFrame(lines, columns=[*COLUMNS, *hyper])
@@ -52,7 +52,8 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
 def _compared(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
     """The UDR of each run, by its key, as a score of its own row."""
     return {
-        key: {"id": row["id"], "name": "udr", "value": value, "points": f"{len(row['of'])} models",
+        key: {"id": row["id"], "name": "udr", "value": value,
+              "points": f"{row.get('models', len(row['of']))} models",
               "seconds": row["seconds"]["score"], "provenance": row["provenance"]}
         for row in rows
         if row["kind"] == "ranking"
@@ -60,14 +61,16 @@ def _compared(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def _lines(row: Row, compared: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _lines(
+    row: Row, compared: dict[str, dict[str, Any]], several: set[tuple[str, str]]
+) -> list[dict[str, Any]]:
     run, seconds = row["run"], row["seconds"]
     shared = {
         "study": row["study"],
         "kind": row["kind"],
         "run_key": row["key"],
         "dataset": row["data"]["name"],
-        "source": source_of(row["data"]),
+        "source": _source(row["data"], several),
         "data_checksum": row["data"]["checksum"],
         "setting": _setting(run),
         "status": row["status"],
@@ -94,10 +97,26 @@ def _lines(row: Row, compared: dict[str, dict[str, Any]]) -> list[dict[str, Any]
     ]  # fmt: skip
 
 
-def source_of(data: dict[str, Any]) -> str:
-    """Where images come from; of a user's own which they are, since all sorts of them have that source."""
-    source, checksum = str(data["source"]), str(data["checksum"])
-    return source if source != "user" else f"user:{checksum.rpartition(':')[2][:8]}"
+def _of_several(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """The data sets, with their sources, whose rows are of several sets of images."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        found.setdefault(_images(row["data"]), set()).add(str(row["data"]["checksum"]))
+    return {images for images, checksums in found.items() if len(checksums) > 1}
+
+
+def _images(data: dict[str, Any]) -> tuple[str, str]:
+    return str(data["name"]), str(data["source"])
+
+
+def _source(data: dict[str, Any], several: set[tuple[str, str]]) -> str:
+    """Where images come from; with the first digits of their checksum where that does not say which.
+
+    All sorts of images have a user as their source, and images drawn by two versions may differ.
+    """
+    name, source = _images(data)
+    known = source != "user" and (name, source) not in several
+    return source if known else f"{source}:{str(data['checksum']).rpartition(':')[2][:8]}"
 
 
 def _origin(provenance: dict[str, Any]) -> dict[str, Any]:

@@ -60,19 +60,33 @@ def join(studies: list[Study], read: Mapping[Path, Sequence[Row]]) -> Joined:
         studies: in their order.
         read: the rows of each study's folder, in the same order.
     """
-    rows, places, rankings = dict[str, Row](), dict[str, Path](), list[Row]()
-    shared, other = 0, 0
+    rows, places = dict[str, Row](), dict[str, Path]()
+    shared, rankings = 0, list[Row]()
+    others = {folder: set[str]() for folder in read}  # keys of runs whose models are not those of the tables
     for folder, own in read.items():
         for row in own:
             if row["kind"] == "ranking":
-                rankings.insert(0, row)  # of the same run the last one stands in a table: the first study's
-            elif (known := rows.get(row["key"])) is None:
+                continue
+            if (known := rows.get(row["key"])) is None:
                 rows[row["key"]], places[row["key"]] = row, folder
+                continue
+            shared += 1
+            if known.get("model_sha256") == row.get("model_sha256"):
+                rows[row["key"]] = _with_scores(known, row)
             else:
-                same = known.get("model_sha256") == row.get("model_sha256")
-                shared, other = shared + 1, other + (not same)
-                rows[row["key"]] = _with_scores(known, row) if same else known
+                others[folder].add(row["key"])
+    for folder, own in reversed([*read.items()]):  # of the same run the last one stands in a table
+        rankings += [_without(row, others[folder]) for row in reversed(own) if row["kind"] == "ranking"]
+    other = sum(map(len, others.values()))
     return Joined(studies, [*rows.values(), *rankings], places, _notes(studies, shared, other))
+
+
+def _without(ranking: Row, others: set[str]) -> Row:
+    """A ranking without the runs whose models are not there; it still says how many it compared."""
+    kept = {key: value for key, value in ranking["of"].items() if key not in others}
+    return (
+        {**ranking, "of": kept, "models": len(ranking["of"])} if len(kept) < len(ranking["of"]) else ranking
+    )
 
 
 def _with_scores(known: Row, row: Row) -> Row:

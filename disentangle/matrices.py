@@ -11,9 +11,9 @@ from disentangle.pictures import GAP, HEAD, INK, PAPER, save
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
-CELL, LINE = 56, 22  # width and height of a cell, in pixels
+CELL, LINE = 76, 22  # width and height of a cell, in pixels
 SIDE, BETWEEN = 70, 40  # width of the codes' names; between two matrices
-DARK = (8, 48, 107)  # of the largest number; the smallest is white
+DARK = (122, 144, 175)  # of the largest number, on which black can be read; the smallest is white
 
 
 def draw(title: str, matrices: Sequence[dict[str, Any]], factors: Sequence[str], path: str | Path) -> None:
@@ -62,10 +62,9 @@ def _grid(
             box = (left + f * CELL, top + d * LINE, left + (f + 1) * CELL - 2, top + (d + 1) * LINE - 2)
             pen.rectangle(box, shade)
             text = "none" if value is None else f"{value:.2f}"
-            ink = PAPER if share > 0.5 else INK
-            pen.text((left + f * CELL + CELL // 2 - 1, middle - 1), text, ink, font, anchor="mm")
+            pen.text((left + f * CELL + CELL // 2 - 1, middle - 1), text, INK, font, anchor="mm")
 
 
 def _fitting(name: str) -> str:
     """A factor's name, cut where it would run into the next one."""
-    return name if len(name) <= 9 else f"{name[:8]}."
+    return name if len(name) <= 11 else f"{name[:10]}."

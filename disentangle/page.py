@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from disentangle.board import Board, Cell, Line, headlines, keys_of, settings, told
+from disentangle.board import Column, headlines, keys_of, settings, told
 from disentangle.board_text import reading
 from disentangle.errors import InputError
+from disentangle.figure_style import SOFTWARE
 from disentangle.files import write_bytes
-from disentangle.frame import source_of
+from disentangle.page_boards import place_of, view
 from disentangle.page_runs import as_json, embedded, run_data
-from disentangle.rules import parse_rule
+from disentangle.rules import by_id
+from disentangle.table import FIGURES
 
 if TYPE_CHECKING:
     from disentangle.figures import Figure
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
 Pictures = Literal["auto", "embed", "link", "none"]
 MOST = 4_000_000  # bytes of pictures that "auto" puts into the page
-FIGURES = "figures"
 NO_FIGURES = 'No figures: they need matplotlib; pip install "disentangle-bench[plots]"'
 
 
@@ -91,6 +93,7 @@ def breakable(text: str) -> Any:
 
 def _figures(tables: Tables, folder: Path) -> tuple[list[Figure], list[str]]:
     """Draw the figures and write them; those of an earlier call that are none any more are removed."""
+    drawn, said = list["Figure"](), list[str]()
     try:
         from disentangle import figures
 
@@ -98,20 +101,27 @@ def _figures(tables: Tables, folder: Path) -> tuple[list[Figure], list[str]]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
-        return [], [NO_FIGURES]
+        said = [NO_FIGURES]
     place = folder / FIGURES
-    place.mkdir(parents=True, exist_ok=True)
+    _remove_old(place, {figure.name for figure in drawn})
     for figure in drawn:
-        write_bytes(place / f"{figure.name}.png", figure.png)
+        place.mkdir(parents=True, exist_ok=True)
         write_bytes(place / f"{figure.name}.svg", figure.svg.encode())
         if figure.numbers is not None:
             content = figure.numbers.to_csv(index=False, float_format="%.6g").encode()
             write_bytes(place / f"{figure.name}.csv", content)
-    names = {figure.name for figure in drawn}
-    for old in place.iterdir():
-        if old.suffix in (".png", ".svg", ".csv") and old.stem not in names:
-            old.unlink()
-    return drawn, []
+        write_bytes(place / f"{figure.name}.png", figure.png)
+    return drawn, said
+
+
+def _remove_old(place: Path, names: set[str]) -> None:
+    """Remove the figures that an earlier call left of other rows; a user's own files stay."""
+    for path in place.glob("*.png"):
+        if path.stem not in names and SOFTWARE.encode() in path.read_bytes()[:4096]:
+            for end in (".svg", ".csv", ".png"):  # the picture last: without it nothing says whose they are
+                path.with_suffix(end).unlink(missing_ok=True)
+    if place.is_dir() and not any(place.iterdir()):
+        place.rmdir()
 
 
 def _pictures(tables: Tables, folder: Path, how: Pictures) -> tuple[dict[str, dict[str, str]], str]:
@@ -132,9 +142,10 @@ def _pictures(tables: Tables, folder: Path, how: Pictures) -> tuple[dict[str, di
         if how == "embed" or sum(len(text) for own in found.values() for text in own.values()) <= MOST:
             return found, ""
     link = {key: {end: _link(path, folder) for end, path in own.items()} for key, own in paths.items()}
+    places = sorted({os.path.relpath(path.resolve().parent, folder.resolve()) for path in every})
     note = (
-        f"Pictures of runs ({size / 1e6:.1f} MB) are beside the page and not in it: keep them together, or "
-        "build it with --pictures embed."
+        f"Pictures of runs ({size / 1e6:.1f} MB) are not in the page: it looks for them in "
+        f"{', '.join(places)}, as seen from its folder. Keep them there, or build it with --pictures embed."
     )
     return link, note if every else ""
 
@@ -151,7 +162,9 @@ def _context(tables: Tables, drawn: Sequence[Figure]) -> dict[str, Any]:
     studies, frame = tables.joined.studies, tables.frame
     keys = keys_of(frame)
     boards = [*tables.boards, *(board for _, _, made in tables.chosen for board in made)]
-    shown = [_board(board, keys, tables) for board in boards]
+    shown = [view(board, keys, tables) for board in boards]
+    heads = tables.boards[0].columns if tables.boards else ()
+    runs, left_out = run_data(tables)
     methods = dict.fromkeys(line.method for b in tables.boards for line in b.lines if line.kind == "run")
     return {
         "title": ", ".join(study.name for study in studies),
@@ -160,16 +173,17 @@ def _context(tables: Tables, drawn: Sequence[Figure]) -> dict[str, Any]:
         "js": _raw((template / "page.js").read_text(encoding="utf-8")),
         "studies": studies,
         "notes": tables.joined.notes,
-        "places": [{"id": _place(board), "title": board.title.replace("`", "")} for board in tables.boards],
+        "places": [{"id": place_of(board), "title": board.title.replace("`", "")} for board in tables.boards],
         "methods": [(name, told(name)) for name in methods],
-        "headlines": tables.boards[0].columns if tables.boards else (),
+        "headlines": heads,
+        "metrics": [_metric(column) for column in heads],
         "rules": [rule for rule, _, _ in tables.chosen] + [rule for rule, _ in tables.problems],
         "problems": [{"rule": rule.name, "why": why} for rule, why in tables.problems],
         "boards": shown,
         "published": _published({board.dataset for board in boards}),
         "figures": [_figure(figure) for figure in drawn],
-        "reading": [_marked(text) for text in reading(studies, frame)[1:]],
-        "runs": as_json(run_data(tables)),
+        "reading": [_marked(text) for text in [*reading(studies, frame)[1:], *left_out]],
+        "runs": as_json(runs),
     }
 
 
@@ -188,78 +202,13 @@ def _marked(text: str) -> Any:
     return _raw(re.sub(r"`(.+?)`", r"<code>\1</code>", safe))
 
 
-def _place(board: Board) -> str:
-    return f"{board.dataset}|{board.source}|{board.split}"
-
-
-def _board(board: Board, keys: Callable[[Board, Line], list[str]], tables: Tables) -> dict[str, Any]:
-    """A leaderboard as the template reads it."""
-    ends = [_ends(board, i) for i in range(len(board.columns))]
-    groups = []
-    for kind in ("run", "calibration"):
-        lines = [line for line in board.lines if line.kind == kind]
-        made = [
-            {"method": line.method, "title": line.before[0], "before": line.before[1:], "after": line.after,
-             "cells": [_cell(c, e) for c, e in zip(line.cells, ends, strict=True)],
-             "runs": keys(board, line)}
-            for line in lines
-        ]  # fmt: skip
-        groups += [{"kind": kind, "lines": made}] if made or kind == "run" else []
-    return {
-        "dataset": board.dataset,
-        "source": board.source,
-        "source_kind": board.source.partition(":")[0].replace(" ", "-"),
-        "split": board.split,
-        "rule": board.rule,
-        "about": parse_rule(board.rule).about if board.rule else "",
-        "told": _told(board, tables),
-        "place": _place(board),
-        "before": [_head(text) for text in board.before],
-        "columns": board.columns,
-        "after": board.after,
-        "groups": groups,
-        "width": len(board.before) + len(board.columns) + len(board.after),
-        "notes": board.notes,
-    }
-
-
-def _told(board: Board, tables: Tables) -> str:
-    """Where the images come from, in a sentence."""
-    for row in tables.joined.rows:
-        data = row["data"]
-        if row["kind"] != "ranking" and (data["name"], source_of(data)) == (board.dataset, board.source):
-            note = f" {data['note']}" if data.get("note") else ""
-            return f"{board.source}, checksum {data['checksum']}.{note}"
-    return f"{board.source}."
-
-
-def _head(text: str) -> dict[str, Any]:
-    first, *ids = text.split("<br>")
-    return {"text": first, "ids": [i.strip("`") for i in ids]}
-
-
-def _ends(board: Board, i: int) -> tuple[float, float]:
-    """The least and the largest mean of a column, for the bars."""
-    means = [line.cells[i].mean for line in board.lines if line.cells[i] is not None]  # type: ignore[union-attr]
-    return (min([0.0, *means]), max(means)) if means else (0.0, 0.0)
-
-
-def _cell(cell: Cell | None, ends: tuple[float, float]) -> dict[str, Any] | None:
-    if cell is None:
-        return None
-    known, share = cell.n > 1, None
-    if ends[1] > ends[0]:
-        share = round(100 * (cell.mean - ends[0]) / (ends[1] - ends[0]))
-    spread = f"standard deviation {cell.std:.4f}, 95 % interval of the mean ± {cell.half:.4f}"
-    return {
-        "value": f"{cell.mean:.9g}",
-        "mean": f"{cell.mean:.3f}",
-        "half": f"{cell.half:.3f}" if known else "",
-        "n": cell.n,
-        "best": cell.best,
-        "share": share,
-        "title": f"mean {cell.mean:.4f} of {cell.n}" + (f", {spread}" if known else " seed, no interval"),
-    }
+def _metric(column: Column) -> dict[str, Any]:
+    """What a metric measures, as the docstring of its function says."""
+    metric = by_id()[column.metric_id.partition("@")[0]]
+    first, _, rest = (inspect.getdoc(metric.function) or "").partition("\n\nArgs:")[0].partition("\n")
+    return {"id": column.metric_id, "score": column.score, "title": metric.title, "paper": metric.paper,
+            "less": column.less, "first": first,
+            "rest": rest.strip().removeprefix("::").strip("\n")}  # fmt: skip
 
 
 def _figure(figure: Figure) -> dict[str, Any]:
@@ -285,8 +234,8 @@ def _published(names: set[str]) -> list[dict[str, Any]]:
             of = "" if len(one.datasets) == 1 else f", on {one.dataset} (which is not told)"
             found[name].append(
                 {"method": " ".join(one.methods), "title": one.method, "setting": one.hyperparameter,
-                 "metric": one.metric, "id": one.metric_id, "value": value, "statistic": one.statistic,
-                 "n": one.n_seeds, "paper": one.paper, "table": f"{one.table}{of}", "sureness": one.sureness,
-                 "source": one.source}
+                 "metric": one.metric, "score": one.score, "id": one.metric_id, "value": value,
+                 "statistic": one.statistic, "n": one.n_seeds, "paper": one.paper,
+                 "table": f"{one.table}{of}", "sureness": one.sureness, "source": one.source}
             )  # fmt: skip
     return [{"dataset": name, "rows": rows} for name, rows in found.items() if rows]

@@ -16,24 +16,33 @@ if TYPE_CHECKING:
     from disentangle.rows import Row
     from disentangle.table import Tables
 
+MANY = 2000  # runs, from which on a page has no matrices and only the leaderboard's scores
 QUALITY = 75  # of stills as WebP: a third of the PNG's size, and no difference that one sees
 
 
-def run_data(tables: Tables) -> dict[str, Any]:
+def run_data(tables: Tables) -> tuple[dict[str, Any], list[str]]:
     """Everything of the single runs; what many share, such as software and data, is there once.
 
     Returns:
         ``columns`` (score, metric id, whether it is a headline), ``points``, ``origins`` (software and
-        hardware), ``data``, and ``runs`` by their keys, which refer to these by number.
+        hardware), ``data``, and ``runs`` by their keys, which refer to these by number; and, in sentences,
+        what is left out of a page of very many runs, so that it can be opened.
     """
     shared = {"columns": _Numbered(), "points": _Numbered(), "origins": _Numbered(), "data": _Numbered()}
     heads = headlines(tables.joined.studies)
-    values = _values(tables.frame, shared, heads)
     rows = [row for row in tables.joined.rows if row["kind"] != "ranking"]
+    many = len(rows) > MANY
+    values = _values(tables.frame, shared, heads, many)
     frame = tables.frame.drop_duplicates("run_key").set_index("run_key")
     about: Any = frame.to_dict("index")  # whose keys are texts, which the types do not say
     runs = {row["key"]: _run(row, about[row["key"]], values.get(row["key"], []), shared) for row in rows}
-    return {name: numbered.found for name, numbered in shared.items()} | {"runs": runs}
+    said = (
+        f"Of over {MANY:,} runs a page has the leaderboard's scores alone; the others are in `table.csv`, "
+        "the matrices of codes and factors in the rows."
+    )
+    for run in runs.values() if many else ():
+        run["matrices"] = []
+    return {name: numbered.found for name, numbered in shared.items()} | {"runs": runs}, [said] * many
 
 
 class _Numbered:
@@ -53,7 +62,7 @@ class _Numbered:
 
 
 def _values(
-    frame: pd.DataFrame, shared: dict[str, _Numbered], heads: dict[str, str]
+    frame: pd.DataFrame, shared: dict[str, _Numbered], heads: dict[str, str], many: bool
 ) -> dict[str, list[list[Any]]]:
     """Of each run its scores: number of the column, value, the metric's own noise, number of the points."""
     found: dict[str, list[list[Any]]] = {}
@@ -61,7 +70,7 @@ def _values(
         shared["columns"].of({"id": metric_id, "score": score, "headline": True})
     wanted = ["run_key", "metric_id", "score", "value", "metric_std", "points"]
     for key, metric_id, score, value, std, points in frame[wanted].itertuples(index=False, name=None):
-        if score:
+        if score and (not many or heads.get(metric_id) == score):
             column = {"id": metric_id, "score": score, "headline": heads.get(metric_id) == score}
             line = [shared["columns"].of(column), _number(value), _number(std), shared["points"].of(points)]
             found.setdefault(key, []).append(line)

@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 
+FIGURES = "figures"  # the folder, beside the tables
+
+
 @dataclass(frozen=True)
 class Tables:
     """What the tables of one study or several are made of.
@@ -63,14 +66,17 @@ def make_tables(joined: Joined, rules: Sequence[str] | None = None) -> Tables:
         rules: selection rules, such as ``"oracle:mig"``; the studies' own if left out.
 
     Raises:
-        InputError: the studies fix different settings for the rule ``"fixed"``.
+        InputError: the studies fix different settings for the rule ``"fixed"``, or a rule of ``rules`` can
+            choose nothing; of the studies' own rules the tables say so, for their rows may come yet.
     """
     frame, studies = tidy(joined.rows), joined.studies
     summary, order, chosen, problems = summarise(frame), settings(studies), [], []
     for rule in _rules(studies, rules):
         try:
             selected = select(frame, rule, order)
-        except InputError as error:  # nothing to choose from yet: the other tables are as good as ever
+        except InputError as error:
+            if rules is not None:
+                raise InputError(f"selection rule {rule.name!r}: {error}") from error
             problems.append((rule, str(error)))
         else:
             chosen.append((rule, selected, selection_boards(selected, columns(studies))))
@@ -116,18 +122,23 @@ def write_tables(
         InputError: several folders and no ``out``, or they cannot be joined.
     """
     several = [folders] if isinstance(folders, str | Path) else list(folders)
-    return save_tables(make_tables(read_studies(several, study_path), rules), place_of(several, out))
+    place = place_of(several, out)
+    return save_tables(make_tables(read_studies(several, study_path), rules), place)
 
 
 def place_of(folders: Sequence[str | Path], out: str | Path | None) -> Path:
     """Where the tables of some studies go.
 
     Raises:
-        InputError: several studies and no place for what they have together.
+        InputError: several studies and no place for what they have together, or the place is a file.
     """
     if out is None and len(folders) > 1:
         raise InputError("tables of several studies go into a folder of their own; name it with --out")
-    return Path(folders[0] if out is None else out)
+    place = Path(folders[0] if out is None else out)
+    for path in (place, place / FIGURES):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a file; expected a folder, or nothing, where the tables go")
+    return place
 
 
 def save_tables(tables: Tables, folder: Path) -> str:

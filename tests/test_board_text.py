@@ -15,9 +15,9 @@ from disentangle.board_text import SPECIAL, escape, latex
 COLUMNS = (Column("mig@1[rows=50_000]", "mig", False), Column("tc@1", "total_correlation", True))
 ONE = Cell(0.25, math.nan, math.nan, 1, False, True)
 LINES = (
-    Line("run", "vae", ("VAE", "a_b & 5%", "2,400"), (Cell(0.5, 0.1, 0.9, 2, True, False), None), ("2",)),
-    Line("run", "ae", ("AE", "", "2,400"), (ONE, None), ("2 of 3",)),
-    Line("calibration", "noise", ("noise", "calibration", ""), (None, None), ("",)),
+    Line("run", "vae", ("VAE", "a_b & 5%", "2,400"), (Cell(0.5, 0.1, 0.9, 2, True, False), "missing"), ("2",)),
+    Line("run", "ae", ("AE", "", "2,400"), (ONE, "missing"), ("2 of 3",)),
+    Line("calibration", "noise", ("noise", "calibration", ""), ("not a number", "missing"), ("",)),
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_a_board_becomes_a_booktabs_table() -> None:
     )
     assert rows[1] == r"VAE & a\_b \& 5\% & 2,400 & \textbf{0.500} $\pm$ 0.100 & \emph{missing} & 2 \\"
     assert rows[2] == r"AE &  & 2,400 & 0.250 ($n=1$) & \emph{missing} & 2 of 3 \\"
-    assert rows[3].startswith(r"\emph{noise} & calibration &  & ")
+    assert rows[3] == r"\emph{noise} & calibration &  & \emph{not a number} & \emph{missing} &  \\"
     assert text.index(r"\toprule") < text.index(rows[2]) < text.rindex(r"\midrule") < text.index(rows[3])
     caption = next(line for line in text.splitlines() if line.startswith(r"\caption"))
     for word in ("toy, data: drawn", "without x=0", r"mig: mig@1{[}rows=50\_000]", "Less is better of total"):

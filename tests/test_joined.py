@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from disentangle.board import keys_of
 from disentangle.errors import InputError
 from disentangle.joined import read_studies
+from disentangle.page_boards import view
 from disentangle.study import plan, read_study
 from disentangle.table import make_tables, tidy, write_tables
 
@@ -67,6 +69,37 @@ def test_scores_under_other_ids_are_added_where_the_model_is_the_same(tmp_path: 
     apart = read_studies([first, third])
     assert "sap" not in set(tidy(apart.rows)["score"])
     assert "other models in a later study" in apart.notes[-1]
+
+
+def test_a_ranking_of_other_models_is_not_given_to_these(tmp_path: Path) -> None:
+    first = study(tmp_path / "a", "[0, 1]", 0.1)
+    second = study(tmp_path / "b", "[1, 2]", 0.4, model_sha256="0" * 64)
+    tasks = plan(read_study(second), {"toy": "drawn"})[:2]
+    shared = row_of(tasks[0], 0.1) | {"study": "b", "kind": "ranking", "key": "ff", "scores": []}
+    ranking = shared | {"id": "udr@1", "of": {task.key(): 0.7 for task in tasks}, "seconds": {"score": 1.0}}
+    (second / "rows" / "ff.json").write_text(json.dumps(ranking))
+    frame = tidy(read_studies([first, second]).rows)
+    udr = frame[frame["score"] == "udr"]
+    assert udr[["seed", "value", "points"]].values.tolist() == [[2, 0.7, "2 models"]]
+    alone = tidy(read_studies([second]).rows)
+    assert alone[alone["score"] == "udr"]["seed"].tolist() == [1, 2]
+
+
+def test_images_with_two_checksums_share_no_cell(tmp_path: Path) -> None:
+    folders = [study(tmp_path / "a", "[0]", 0.1), study(tmp_path / "b", "[1]", 0.4)]
+    for path in (folders[1] / "rows").iterdir():
+        row = json.loads(path.read_text())
+        row["data"] |= {"checksum": "sha256:ffee", "note": "Drawn otherwise."}
+        row["key"] = f"b{row['key']}"
+        path.with_name(f"{row['key']}.json").write_text(json.dumps(row))
+        path.unlink()
+    tables = make_tables(read_studies(folders))
+    assert [board.source for board in tables.boards] == ["drawn:0a1b", "drawn:ffee"]
+    keys = keys_of(tables.frame)
+    told = [view(board, keys, tables)["told"] for board in tables.boards]
+    assert told[1] == "drawn:ffee, checksum sha256:ffee. Drawn otherwise."
+    assert told[0].startswith("drawn:0a1b, checksum sha256:0a1b. ")
+    assert {board.source for board in make_tables(read_studies(folders[1:])).boards} == {"drawn"}
 
 
 def test_what_cannot_be_joined_is_told(tmp_path: Path) -> None:

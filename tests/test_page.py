@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -115,7 +116,8 @@ def test_every_value_has_its_interval_its_n_its_source_and_its_metric_id(folder)
     assert f'class="value best">{mean:.3f}</span> <span class="half">± {half:.3f}</span>' in four
     assert '<span class="n">n 3</span>' in four
     # What a study plans and nothing has been done of is there too.
-    assert "missing" in text[text.index('data-place="dsprites|') :]
+    nothing = text[text.index('<section class="board" data-place="dsprites|') :]
+    assert nothing[: nothing.index("</section>")].count('class="missing">missing<') == 6
 
 
 def test_calibration_is_apart_and_rules_have_boards_of_their_own(folder):
@@ -125,7 +127,7 @@ def test_calibration_is_apart_and_rules_have_boards_of_their_own(folder):
     page = Reader(text)
     [chosen] = page.of("section", data_rule="oracle:mig")
     assert "hidden" in chosen
-    assert [own["value"] for own in page.of("option")][-2:] == ["oracle:mig", "udr"]
+    assert [own["value"] for own in page.of("option")][-4:-2] == ["oracle:mig", "udr"]
     assert "Nothing is chosen: " in text  # UDR was not computed
     assert "Published on dsprites" in text
     assert text.index("Published on dsprites") > text.rindex("</section>")
@@ -181,11 +183,12 @@ def test_pictures_are_embedded_linked_or_left_out(folder, tmp_path):
     _, text, said = made(folder, "link")
     for own in stored(text, "pictures").values():
         assert (folder / own["traversal.png"]).is_file()
-    assert any("keep them together" in line for line in said)
+    assert any("it looks for them in pictures" in line for line in said)
     assert stored(made(folder, "none")[1], "pictures") == {}
     out = tmp_path / "some" / "where else"
     out.mkdir(parents=True)
-    write_page(make_tables(read_studies([folder])), out, "link")
+    said = write_page(make_tables(read_studies([folder])), out, "link")
+    assert any("it looks for them in ../../pictures" in line for line in said)
     for own in stored((out / "index.html").read_text(), "pictures").values():
         assert own["traversal.png"].startswith("../../pictures/")
     with pytest.raises(InputError, match="pictures must be auto, embed, link or none, got 'both'"):
@@ -197,7 +200,7 @@ def test_too_many_pictures_are_linked(folder, monkeypatch):
     _, text, said = made(folder)
     assert "data:image" not in text
     assert any("--pictures embed" in line for line in said)
-    assert "beside the page and not in it" in text
+    assert "it looks for them in pictures, as seen from its folder" in text
 
 
 def test_without_matplotlib_the_page_says_how_to_get_figures(folder, monkeypatch):
@@ -209,6 +212,7 @@ def test_without_matplotlib_the_page_says_how_to_get_figures(folder, monkeypatch
 
     monkeypatch.setattr("disentangle.figures.draw", missing)
     _, text, said = made(folder)
+    assert not (folder / "figures").exists()  # those that were there may be of other rows
     assert "pip install" in said[0]
     assert "No figures: they need matplotlib" in text
     monkeypatch.setattr(
@@ -219,14 +223,17 @@ def test_without_matplotlib_the_page_says_how_to_get_figures(folder, monkeypatch
 
 
 def test_figures_of_earlier_rows_do_not_stay(folder):
-    (folder / "figures").mkdir()
-    for name in ("old.png", "old.svg", "old.csv", "mine.txt"):
-        (folder / "figures" / name).write_text("")
+    made(folder)
+    place = folder / "figures"
+    [first, *_] = sorted(place.glob("*.png"))
+    for end in ("png", "svg", "csv"):
+        shutil.copy(first, place / f"old.{end}")
+        Image.radial_gradient("L").save(place / f"mine.{end}", "PNG")
     _, text, _ = made(folder)
-    names = {path.name for path in (folder / "figures").iterdir()}
-    assert "mine.txt" in names
-    assert not any(name.startswith("old") for name in names)
-    for figure in (name for name in names if name.endswith(".png")):
+    names = {path.name for path in place.iterdir()}
+    left = {name for name in names if name.startswith(("old", "mine"))}
+    assert left == {"mine.png", "mine.svg", "mine.csv"}
+    for figure in (name for name in names if name.endswith(".png") and name != "mine.png"):
         assert f"figures/{figure}" in text
 
 

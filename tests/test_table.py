@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from disentangle.errors import InputError
 from disentangle.rows import is_complete, read_row, read_rows
 from disentangle.study import plan, read_study
 from disentangle.table import COLUMNS, summarise, tidy, write_tables
@@ -141,6 +142,43 @@ def test_each_split_has_a_table_and_a_best_of_its_own(folder):
     assert "**0.300**" not in second
     assert summarise(tidy(rows))["n"].tolist() == [1] * 4
     assert plan(read_study(folder), {"toy": "drawn"})[0].split == ""
+
+
+def test_a_cell_without_a_mean_says_why(folder):
+    tasks = plan(read_study(folder), {"toy": "drawn"})
+    for task in tasks[3:6]:
+        row = row_of(task, {}, status="diverged")
+        (folder / "rows" / f"{row['key']}.json").write_text(json.dumps(row))
+    for task in tasks[:3]:
+        row = row_of(task, {MIG: None, DCI: 0.5})
+        (folder / "rows" / f"{row['key']}.json").write_text(json.dumps(row))
+    lines = write_tables(folder).splitlines()
+    one = next(line for line in lines if "beta=1 " in line)
+    four = next(line for line in lines if "beta=4 " in line)
+    assert one.split("|")[4:7] == [" not a number ", " **0.500 ± 0.000** ", " 3 "]
+    assert four.split("|")[4:7] == [" diverged ", " diverged ", " 0 of 3, 3 diverged "]
+
+
+def test_a_rule_asked_for_that_can_choose_nothing_is_an_error_and_nothing_changes(folder):
+    write_tables(folder, rules=["oracle:mig"])
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    for rule, said in (
+        ("oracle:migg", r"selection rule 'oracle:migg': unknown score .*did you mean 'mig'"),
+        ("udr", "selection rule 'udr': unknown score among these runs 'udr'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            write_tables(folder, rules=["oracle:mig", rule])
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_file_where_a_folder_must_be_is_told_first(folder, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match=r"out is a file; expected a folder"):
+        write_tables(folder, out=tmp_path / "out")
+    (folder / "figures").write_text("mine")
+    with pytest.raises(InputError, match=r"figures is a file; expected a folder"):
+        write_tables(folder)
+    assert not (folder / "table.csv").exists()
 
 
 def test_a_file_that_is_no_row_is_set_aside(folder):

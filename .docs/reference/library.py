@@ -19,6 +19,7 @@ GROUPS = {
     "Studies": ("study", "presets", "launch", "status", "rows"),
     "Tables and pages": (
         "frame", "joined", "table", "board", "rules", "selection", "page", "figures", "matrices", "analysis",
+        "analysis_responses",
     ),
     "Comparison and publication": (
         "compare", "compare_statistics", "published_scores", "schema", "publish", "publish_columns",

@@ -40,7 +40,16 @@
     if (kind === "number") return cell.dataset.v === undefined ? null : Number(cell.dataset.v);
     return cell.textContent.trim();
   };
-  const collator = new Intl.Collator("en", { numeric: true });
+  // Texts are sorted by the sizes of the numbers in them: beta=0.5 after beta=0.25, 1,000 after 500.
+  const parts = (text) => text.split(/(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:e[-+]?\d+)?)/i);
+  const compare = (x, y) => {
+    const a = parts(x), b = parts(y);
+    for (let i = 0; i < Math.min(a.length, b.length); i++) {
+      const by = i % 2 ? Number(a[i].replaceAll(",", "")) - Number(b[i].replaceAll(",", "")) : a[i].localeCompare(b[i], "en");
+      if (by) return by;
+    }
+    return a.length - b.length;
+  };
   const sort = (button) => {
     const head = button.closest("th"), table = button.closest("table"), kind = button.dataset.kind;
     const index = [...head.parentNode.children].indexOf(head);
@@ -59,16 +68,16 @@
       if (!next) return a.dataset.order - b.dataset.order;
       const x = value(a, index, kind), y = value(b, index, kind);
       if (x === null || y === null) return (x === null) - (y === null) || a.dataset.order - b.dataset.order;
-      return sign * (kind === "number" ? x - y : collator.compare(x, y)) || a.dataset.order - b.dataset.order;
+      return sign * (kind === "number" ? x - y : compare(x, y)) || a.dataset.order - b.dataset.order;
     });
     body.append(...rows);
   };
   $$(".sort").forEach((button) => button.addEventListener("click", () => sort(button)));
 
   // ---- filters, kept in the address
-  const fields = ["place", "method", "metric", "rule", "text"], boxes = ["calibration", "published"];
+  const fields = ["place", "method", "metric", "rule", "text", "spread"], boxes = ["calibration", "published"];
   const state = () => Object.fromEntries([...fields.map((name) => [name, form[name].value]), ...boxes.map((name) => [name, form[name].checked])]);
-  let open = null;
+  let open = null, pushed = false;  // the run that is shown, and whether going back in the browser's history closes it
   const remember = () => {
     const now = state(), told = new URLSearchParams();
     for (const name of fields) if (now[name]) told.set(name, now[name]);
@@ -77,12 +86,13 @@
     history.replaceState(null, "", told.toString() ? `#${told}` : location.pathname + location.search);
   };
   const filter = () => {
-    const now = state(), text = now.text.trim().toLowerCase();
+    const now = state(), text = now.text.trim().toLowerCase(), score = now.metric.split(" ").pop();
+    $("main").classList.toggle("stds", now.spread === "std");
     let lines = 0;
     for (const board of $$("section.board")) {
       board.hidden = board.dataset.rule !== now.rule || Boolean(now.place && board.dataset.place && board.dataset.place !== now.place);
       for (const row of $$("tbody.run tr", board)) {
-        row.hidden = Boolean((now.method && row.dataset.method !== now.method) || (text && !row.textContent.toLowerCase().includes(text)));
+        row.hidden = Boolean((now.method && row.dataset.method !== now.method) || (text && !row.dataset.text.includes(text)));
         lines += !board.hidden && !row.hidden;
       }
       for (const cell of $$("[data-metric]", board)) cell.hidden = Boolean(now.metric && cell.dataset.metric !== now.metric);
@@ -93,7 +103,7 @@
     for (const part of $$("details.published")) {
       let some = 0;
       for (const row of $$("tbody tr", part)) {
-        row.hidden = Boolean(now.method && !row.dataset.method.split(" ").includes(now.method));
+        row.hidden = Boolean((now.method && !row.dataset.method.split(" ").includes(now.method)) || (now.metric && row.dataset.score !== score));
         some += !row.hidden;
       }
       part.hidden = !now.published || !places.has(part.dataset.dataset) || !some;
@@ -104,6 +114,7 @@
     remember();
   };
   const restore = () => {
+    if (location.hash && !location.hash.includes("=")) return;  // a place in the page, not filters
     const told = new URLSearchParams(location.hash.slice(1));
     for (const name of fields) {
       const wanted = told.get(name) || "";
@@ -113,9 +124,14 @@
     open = told.get("run");
     if (open && !store.runs[open]) open = null;
     filter();
-    if (open) show(open); else if (dialog.open) dialog.close();
+    if (open) show(open);
+    else if (dialog.open) { pushed = false; dialog.close(); }
   };
-  form.addEventListener("input", filter);
+  // Very many lines are filtered when typing pauses.
+  const wait = $$("section.board tbody tr").length > 500 ? 200 : 0;
+  let waiting;
+  form.addEventListener("input", () => { clearTimeout(waiting); if (wait) waiting = setTimeout(filter, wait); else filter(); });
+  $(".skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(filter));
 
@@ -124,6 +140,8 @@
   const put = (list, name, text) => { if (text !== "" && text !== null && text !== undefined) list.append(el("dt", {}, name), el("dd", {}, String(text))); };
   const of = (run, column) => run.values.find(([index]) => index === column);
 
+  const scroll = (label, table) => el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
+
   const seeds = (keys, current) => {
     const shown = store.columns.map((column, index) => [column, index]).filter(([column, index]) => column.headline && keys.some((key) => of(store.runs[key], index)));
     const head = el("tr", {}, el("th", { scope: "col", class: "first" }, "seed"), ...shown.map(([column]) => el("th", { scope: "col" }, column.score.replaceAll("_", " "), code(column.id))), el("th", { scope: "col" }, "status"));
@@ -131,15 +149,20 @@
       const run = store.runs[key], button = el("button", { type: "button", class: "open" }, `seed ${run.seed}`);
       button.addEventListener("click", () => show(key, true));
       return el("tr", { "aria-current": key === current ? "true" : "false" }, el("th", { scope: "row", class: "first" }, button),
-        ...shown.map(([, index]) => { const found = of(run, index); return el("td", {}, found ? number(found[1]) : "missing"); }), el("td", {}, run.status));
+        ...shown.map(([, index]) => { const found = of(run, index); return el("td", {}, found ? number(found[1]) : run.status === "diverged" ? "diverged" : "missing"); }), el("td", {}, run.status));
     });
-    return el("div", { class: "scroll", tabindex: "0" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)));
+    const values = shown.map(([, index]) => keys.map((key) => of(store.runs[key], index)?.[1]).filter((x) => typeof x === "number"));
+    const mean = (xs) => xs.reduce((sum, x) => sum + x, 0) / xs.length;
+    const std = (xs) => Math.sqrt(xs.reduce((sum, x) => sum + (x - mean(xs)) ** 2, 0) / (xs.length - 1));
+    const foot = keys.length > 1 ? [["mean", mean, 1], ["std (n - 1)", std, 2]].map(([name, what, least]) => el("tr", {}, el("th", { scope: "row", class: "first" }, name),
+      ...values.map((xs) => el("td", {}, xs.length < least ? "" : number(what(xs)))), el("td"))) : [];
+    return scroll("Scores by seed", el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows), el("tfoot", {}, ...foot)));
   };
 
   const scores = (run) => {
     const rows = run.values.map(([index, x, std, points]) => el("tr", {}, el("th", { scope: "row", class: "first" }, store.columns[index].score.replaceAll("_", " ")),
       el("td", {}, number(x, 4) + (std === null ? "" : ` ± ${number(std, 4)} (metric's own noise)`)), el("td", {}, code(store.columns[index].id)), el("td", {}, store.points[points])));
-    return el("details", {}, el("summary", {}, `All ${rows.length} scores of this run`), el("div", { class: "scroll", tabindex: "0" }, el("table", {},
+    return el("details", {}, el("summary", {}, `All ${rows.length} scores of this run`), scroll("All scores", el("table", {},
       el("thead", {}, el("tr", {}, ...["score", "value", "metric id", "points"].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, ...rows))));
   };
 
@@ -159,29 +182,19 @@
   };
 
   const matrix = (one, factors) => {
-    const rows = one.values.length, columns = factors.length, w = 52, h = 20, left = 56, top = 22;
     const largest = Math.max(...one.values.flat().filter((x) => x !== null)) || 1;
     const name = `${one.name.replaceAll("_", " ")}${one.unit ? ` (${one.unit})` : ""}`;
-    const svg = el("svg:svg", { viewBox: `0 0 ${left + columns * w} ${top + rows * h}`, width: left + columns * w, height: top + rows * h, role: "img", "aria-label": `${name}, a line per code, a column per factor` });
-    factors.forEach((factor, c) => svg.append(el("svg:text", { x: left + (c + .5) * w, y: top - 6, "text-anchor": "middle" }, factor.length > 9 ? `${factor.slice(0, 8)}.` : factor)));
-    one.values.forEach((line, r) => {
-      svg.append(el("svg:text", { x: left - 6, y: top + (r + .7) * h, "text-anchor": "end" }, `code ${r}`));
-      line.forEach((x, c) => {
-        const share = Math.max(0, x || 0) / largest, box = el("svg:rect", { x: left + c * w, y: top + r * h, width: w - 1, height: h - 1, style: `--s:${(.85 * share).toFixed(3)}` });
-        const text = el("svg:text", { x: left + (c + .5) * w, y: top + (r + .7) * h, "text-anchor": "middle" }, x === null ? "none" : x.toFixed(2));
-        if (share > .55) text.setAttribute("style", "fill: var(--paper)");
-        svg.append(box, text);
-      });
-    });
-    return el("figure", {}, svg, el("figcaption", {}, `${name} `, code(one.id)));
+    const rows = one.values.map((line, r) => el("tr", {}, el("th", { scope: "row", class: "first" }, `code ${r}`),
+      ...line.map((x) => el("td", { style: `--s:${(Math.max(0, x || 0) / largest).toFixed(3)}` }, x === null ? "none" : x.toFixed(2)))));
+    return scroll(name, el("table", { class: "matrix" }, el("caption", {}, `${name} `, code(one.id)),
+      el("thead", {}, el("tr", {}, el("td"), ...factors.map((factor) => el("th", { scope: "col" }, factor)))), el("tbody", {}, ...rows)));
   };
 
-  const told = { "traversal.webp": "Latents moving from -2 to +2 standard deviations and back, the most active first", "traversal.png": "The same, still: a line per latent", "reconstructions.png": "Images of the data set, and what the model makes of them" };
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const told = { "reconstructions.png": "Images of the data set, and what the model makes of them", "traversal.png": "Each latent from -2 to +2 standard deviations, the others held: a line per latent, the most active first", "traversal.webp": "The same, moving there and back" };
   const images = (run, key) => Object.keys(told).filter((kind) => (pictures[key] || {})[kind]).map((kind) => {
     const image = el("img", { src: pictures[key][kind], alt: told[kind], loading: "lazy" });
-    const moving = still && kind.endsWith(".webp");  // who wants no motion asks for it
-    return el("figure", {}, moving ? el("details", {}, el("summary", {}, "Show what moves"), image) : image, el("figcaption", {}, told[kind]));
+    const moving = kind.endsWith(".webp");  // what moves is asked for, and stops when it is closed
+    return el("figure", {}, moving ? el("details", {}, el("summary", {}, "Show the latents move"), image) : image, el("figcaption", {}, told[kind]));
   });
 
   let siblings = [];
@@ -189,25 +202,33 @@
     const own = $$("section.board:not([hidden]) tr[data-runs]").concat($$("tr[data-runs]")).find((row) => row.dataset.runs.split(" ").includes(key));
     return own ? own.dataset.runs.split(" ") : [key];
   };
-  const show = (key, within = false) => {
+  const show = (key, within = false, clicked = false) => {
     const run = store.runs[key], data = store.data[run.data];
     siblings = within && siblings.includes(key) ? siblings : line(key);
-    $("#run-title").textContent = `${run.title} ${run.setting}`.trim() + ` on ${data.name} (${data.source})`;
+    const focused = $("#run-body").contains(document.activeElement), place = siblings.indexOf(key) + 1;
+    $("#run-title").textContent = `${run.title} ${run.setting}`.trim() + ` on ${data.name} (${data.source}), seed ${run.seed}`;
+    if (dialog.open) $("#run-said").textContent = `Seed ${run.seed}, ${place} of ${siblings.length}, is shown`;
     const drawn = images(run, key), grids = run.matrices.map((one) => matrix(one, data.factors || one.values[0].map((_, f) => `factor ${f}`)));
     $("#run-body").replaceChildren(seeds(siblings, key), el("h3", {}, `Seed ${run.seed}`), scores(run),
       ...(grids.length ? [el("h3", {}, "What each code tells of each factor"), el("div", { class: "matrices" }, ...grids)] : []),
       ...(drawn.length ? [el("h3", {}, "Pictures"), el("div", { class: "pictures" }, ...drawn)] : []),
       el("h3", {}, "Provenance"), provenance(run, key));
     open = key;
+    if (!dialog.open && clicked) { history.pushState(null, "", location.href); pushed = true; }
     remember();
     if (!dialog.open) { dialog.showModal(); $("#run-title").focus(); }
+    else if (focused) $("#run-body tr[aria-current='true'] .open").focus();  // the button that was there is gone
     dialog.scrollTop = within ? dialog.scrollTop : 0;
   };
   $$("tr[data-runs] .open").forEach((button) => button.addEventListener("click", () => {
     siblings = button.closest("tr").dataset.runs.split(" ");
-    show(siblings[0], true);
+    show(siblings[0], true, true);
   }));
-  dialog.addEventListener("close", () => { open = null; $("#run-body").replaceChildren(); remember(); });
+  dialog.addEventListener("close", () => {
+    open = null;
+    $("#run-body").replaceChildren();
+    if (pushed) { pushed = false; history.back(); } else remember();
+  });
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName || "");
@@ -218,6 +239,7 @@
       if (next) show(next, true);
     }
   });
+  addEventListener("popstate", restore);
   addEventListener("hashchange", restore);
   restore();
 })();

@@ -53,6 +53,32 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+# The texts in an element that are seen and whose contrast to what is under them is less than 4.5, as WCAG
+# counts it. Colours with an opacity are laid over what is below them.
+CONTRAST = """(root) => {
+  const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const read = (text) => text.match(/[\\d.]+/g).map(Number).concat(1).slice(0, 4);
+  const over = (top, below) => [0, 1, 2].map((i) => top[3] * top[i] + (1 - top[3]) * below[i]);
+  const under = (one) => {
+    const below = one.parentElement && one.tagName !== "DIALOG" ? under(one.parentElement) : [255, 255, 255];
+    return over(read(getComputedStyle(one).backgroundColor), below);
+  };
+  const poor = [];
+  const seen = new Set();
+  const walk = document.createTreeWalker(document.querySelector(root), NodeFilter.SHOW_TEXT);
+  for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+    const one = node.parentElement;
+    if (!node.textContent.trim() || one.closest("svg, script, option") || !one.checkVisibility()) continue;
+    seen.add(one);
+    const paper = light(under(one)), ink = light(read(getComputedStyle(one).color));
+    const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+    if (ratio < 4.5) poor.push(`${one.tagName} ${one.className} ${node.textContent.slice(0, 30)} ${ratio}`);
+  }
+  return seen.size > 20 ? poor : [`only ${seen.size} texts found`];
+}"""
+
+
 class Visit:
     """A page that is open, and everything that the browser complained of or asked for."""
 
@@ -113,6 +139,8 @@ def test_filters_narrow_the_tables_and_stay_in_the_address(visit: Visit, browser
     assert visit.texts(f"{ROWS} .setting") == ["beta=4", "beta=16"]
     page.fill("[name=text]", "BETA=16")
     assert visit.texts(f"{ROWS} .setting") == ["beta=16"]
+    page.fill("[name=text]", "0.")  # of settings, not of scores
+    assert visit.texts(f"{ROWS} .setting") == []
     page.fill("[name=text]", "")
     page.select_option("[name=place]", "shapes3d|drawn|")
     assert page.locator("#nothing").is_visible()
@@ -151,16 +179,27 @@ def test_a_line_opens_its_runs_by_keyboard_with_pictures_and_provenance(visit: V
     page.keyboard.press("Enter")
     dialog = page.locator("#run")
     assert dialog.is_visible()
-    assert page.locator("#run-title").inner_text() == "Ada-GVAE beta=1, k=1, pairs=paper on dsprites (drawn)"
+    title = "Ada-GVAE beta=1, k=1, pairs=paper on dsprites (drawn), seed "
+    assert page.locator("#run-title").inner_text() == f"{title}0"
     first = page.evaluate("location.hash")
+    page.locator("#run-body .open", has_text="seed 1").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#run-title").inner_text() == f"{title}1"
+    assert page.locator("#run-said").inner_text() == "Seed 1, 2 of 2, is shown"
+    assert page.evaluate("document.activeElement.textContent") == "seed 1"  # and not the page's beginning
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")
     assert page.locator("#run-body h3").first.inner_text() == "Seed 1"
     assert page.evaluate("location.hash") != first
     page.keyboard.press("ArrowRight")  # there is no third
     assert page.locator("#run-body h3").first.inner_text() == "Seed 1"
-    assert page.locator("#run-body .matrices svg").count() == 2
+    assert visit.texts("#run-body tfoot th") == ["mean", "std (n - 1)"]
+    assert page.locator("#run-body .matrix").count() == 2
+    assert visit.texts("#run-body .matrix >> nth=0 >> thead th")[0] == "shape"
     images = page.locator("#run-body img")
     assert images.count() == 3
+    assert not images.nth(2).is_visible()  # nothing moves that nobody asked to
+    page.locator("#run-body .pictures summary").click()
     for i in range(3):
         images.nth(i).scroll_into_view_if_needed()
         settle(page, f"document.querySelectorAll('#run-body img')[{i}].naturalWidth > 300")
@@ -170,11 +209,66 @@ def test_a_line_opens_its_runs_by_keyboard_with_pictures_and_provenance(visit: V
     address = page.url
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
-    assert "run=" not in page.evaluate("location.hash")
+    settle(page, "!location.hash.includes('run=')")
     page.goto(address)  # a run can be sent along
     page.reload()
     assert page.locator("#run-body h3").first.inner_text() == "Seed 1"
     visit.asked = visit.asked[:1]  # the same file twice more
+
+
+def test_going_back_closes_a_run_and_does_not_leave_the_page(visit: Visit) -> None:
+    page, dialog = visit.page, visit.page.locator("#run")
+    page.select_option("[name=method]", "beta_vae")
+    page.locator(f"{ROWS} .open").first.click()
+    page.keyboard.press("ArrowRight")
+    assert dialog.is_visible()
+    page.go_back()
+    settle(page, "!document.querySelector('#run').open")
+    assert page.evaluate("location.hash") == "#method=beta_vae"
+    page.go_forward()
+    settle(page, "document.querySelector('#run').open")
+    page.keyboard.press("Escape")
+    assert page.evaluate("location.hash") == "#method=beta_vae"
+
+
+def test_the_link_to_the_tables_keeps_the_filters(visit: Visit) -> None:
+    page = visit.page
+    page.select_option("[name=method]", "beta_vae")
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "boards"
+    page.evaluate("location.hash = 'h1'")
+    assert page.locator("[name=method]").input_value() == "beta_vae"
+
+
+def test_texts_sort_by_the_numbers_in_them(visit: Visit) -> None:
+    page = visit.page
+    cells = f"{ROWS} .setting"
+    texts = ["beta=16", "beta=0.5", "beta=0.25", "beta=1e-05", "beta=1,000"]
+    page.eval_on_selector_all(cells, f"(cells) => cells.forEach((cell, i) => cell.textContent = {texts}[i])")
+    page.locator("section.board:not([hidden])[data-place^='dsprites|'] th .sort").nth(1).click()
+    assert visit.texts(cells) == ["beta=1e-05", "beta=0.25", "beta=0.5", "beta=16", "beta=1,000"]
+
+
+def test_what_stands_behind_the_mean_can_be_chosen(visit: Visit) -> None:
+    page, cell = visit.page, f"{ROWS} td.score >> nth=0"
+    before = page.locator(cell).inner_text()
+    assert "± 95 %" in page.locator("section.board:not([hidden]) th.score").first.inner_text()
+    page.select_option("[name=spread]", "std")
+    after = page.locator(cell).inner_text()
+    assert before != after
+    assert before.split()[0] == after.split()[0]
+    assert float(before.split()[2]) > float(after.split()[2])  # two seeds: 9 standard deviations
+    assert "± std" in page.locator("section.board:not([hidden]) th.score").first.inner_text()
+
+
+def test_each_metric_is_explained(visit: Visit) -> None:
+    part = visit.page.locator(".metrics")
+    assert part.locator("dt").count() == visit.page.locator("[name=metric] option").count() - 1
+    text = part.inner_text()
+    assert "Mutual information gap (Chen et al. 2018)." in text
+    part.locator("summary").first.click()
+    assert "Range 0 to 1." in part.inner_text()
 
 
 def test_calibration_and_published_are_apart(visit: Visit) -> None:
@@ -188,6 +282,10 @@ def test_calibration_and_published_are_apart(visit: Visit) -> None:
     assert part.locator("tbody tr td:nth-child(9)").first.inner_text() in ("primary", "secondary")
     page.select_option("[name=method]", "beta_vae")
     assert set(part.locator("tbody tr:not([hidden]) th").all_inner_texts()) == {"beta-VAE"}
+    page.select_option("[name=metric]", "sap@1[rows=50000] sap")
+    kept = part.locator("tbody tr:not([hidden])").evaluate_all("rows => rows.map(row => row.dataset.score)")
+    assert set(kept) <= {"sap"}
+    page.select_option("[name=metric]", "")
     page.uncheck("[name=published]")
     assert not part.is_visible()
 
@@ -233,19 +331,10 @@ def test_nothing_sticks_out_and_texts_can_be_read(
     assert page.evaluate(width) <= size[0]
     if shots:
         page.screenshot(path=f"{shots}/{stem}-run.png")
-    # Contrast of text against the page, as WCAG counts it: 4.5 for what is read.
-    ratio = page.evaluate(
-        """() => {
-          const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-          const light = (text) => { const [r, g, b] = text.match(/[\\d.]+/g).map(Number);
-            return 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b); };
-          const paper = light(getComputedStyle(document.body).backgroundColor);
-          return Math.min(...["h1", ".note", ".half", ".open", "thead code", "figcaption"].map((one) => {
-            const ink = light(getComputedStyle(document.querySelector(one)).color);
-            return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05); }));
-        }"""
-    )
-    assert ratio >= 4.5
+    page.locator("#run-body details").evaluate_all("all => all.forEach(one => one.open = true)")
+    for root in ("#run", "body"):
+        assert page.evaluate(CONTRAST, root) == []
+        page.keyboard.press("Escape")
     assert visit.said == []
     visit.context.close()
 
