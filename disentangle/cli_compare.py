@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,8 @@ def compare(
     ours: Annotated[
         list[str] | None,
         Parameter(
-            help="Only our runs with NAME=VALUE, such as precision=bf16 or beta=4; may be repeated.",
+            help="Only our runs with NAME=VALUE, such as dataset=dsprites, precision=bf16 or beta=4; may be "
+            "repeated.",
             negative="",
         ),
     ] = None,
@@ -48,11 +50,10 @@ def compare(
     """
     from disentangle.commands import named_values
     from disentangle.compare import compare as compare_with
-    from disentangle.errors import InputError
     from disentangle.files import write_bytes
 
-    if csv is not None and csv.is_dir():
-        raise InputError(f"--csv {csv} is a folder; expected the name of a file")
+    if csv is not None:
+        _check_free(csv)
     found = compare_with(
         study,
         with_,
@@ -60,7 +61,20 @@ def compare(
         theirs=named_values(theirs or [], "--theirs"),
         all_scores=all_scores,
     )
-    print(found.markdown(), end="")
+    print(found.text, end="")
     if csv is not None:
         write_bytes(csv, found.frame.to_csv(index=False).encode())
-        print(f"\nwritten to {csv}")
+        print(f"written to {csv}", file=sys.stderr)
+
+
+def _check_free(file: Path) -> None:
+    """Refuse a file that holds anything but an earlier comparison, such as what is compared."""
+    from disentangle import compare_published, compare_studies
+    from disentangle.errors import InputError
+    from disentangle.published_scores import header
+
+    if file.is_dir():
+        raise InputError(f"--csv {file} is a folder; expected the name of a file")
+    ours = compare_published.COLUMNS, compare_studies.COLUMNS
+    if file.exists() and file.stat().st_size and header(file) not in ours:
+        raise InputError(f"--csv {file} exists and holds no comparison; choose another name")

@@ -35,13 +35,15 @@ def named_values(pairs: list[str], flag: str) -> dict[str, str]:
         flag: where they stood, for the message.
 
     Raises:
-        InputError: a text is no such pair.
+        InputError: a text is no such pair, or a name is there twice.
     """
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise InputError(f"{flag} takes NAME=VALUE, such as beta=4, got {pair!r}")
+        if name in found:
+            raise InputError(f"{flag} {name} is there twice, as {found[name]!r} and {text!r}; expected once")
         found[name] = text
     return found
 

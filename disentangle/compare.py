@@ -11,7 +11,7 @@
 >>> found = compare(folder, folder / "paper.csv")
 >>> found.frame[["difference", "in_intervals", "verdict"]].round(3).values.tolist()
 [[0.1, 0.285, 'no difference shown']]
->>> print(found.markdown().splitlines()[0])
+>>> print(found.text.splitlines()[0])
 # Published numbers
 """
 
@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from disentangle.compare_board import published_board, studies_board
-from disentangle.compare_cells import NEEDED, chosen, runs_of
+from disentangle.compare_cells import ADDED, LINE, NEEDED, chosen, runs_of
 from disentangle.compare_published import cells_of, compare_published, unmatched
 from disentangle.compare_studies import compare_studies
+from disentangle.compare_text import Side, left_out
 from disentangle.errors import InputError
 from disentangle.published_scores import REQUIRED, Published, header, read_published
 
@@ -42,15 +43,11 @@ class Comparison:
     Attributes:
         frame: a line for each pair that was looked at, with the columns of
             `disentangle.compare_published.COLUMNS` or `disentangle.compare_studies.COLUMNS`.
-        text: all of it for people, in Markdown.
+        text: all of it for people, in Markdown that can be read in a terminal as it is.
     """
 
     frame: pd.DataFrame
     text: str
-
-    def markdown(self) -> str:
-        """Tables and notes, which can be read in a terminal as they are."""
-        return self.text
 
 
 def compare(
@@ -67,7 +64,8 @@ def compare(
         study: a study's folder, or a ``table.csv``.
         with_: ``"published"`` for the numbers that are shipped, a CSV file in the same columns, or several of
             these; or one other study's folder or ``table.csv``.
-        ours: keep only our runs with these values of fields (`disentangle.board.UNIT`) or hyperparameters.
+        ours: keep only our runs with these values of fields (``dataset``, ``source`` and those of
+            `disentangle.board.UNIT`) or hyperparameters.
         theirs: the same for the other study.
         all_scores: between studies, all scores instead of each metric's headline.
 
@@ -86,50 +84,75 @@ def compare(
     if len(others) > 1:
         names = ", ".join(map(str, others))
         raise InputError(f"expected one other study, or files of published numbers alone, got {names}")
-    frames = read_table(study), read_table(others[0])
-    wanted = ours or {}, theirs or {}
+    sides = Side(str(study), ours or {}), Side(str(others[0]), theirs or {})
+    paths = table_of(study), table_of(others[0])
     found = compare_studies(
-        *frames,
-        ours_where=wanted[0],
-        theirs_where=wanted[1],
+        read_table(paths[0]),
+        read_table(paths[1]),
+        ours_where=sides[0].where,
+        theirs_where=sides[1].where,
         all_scores=all_scores,
-        called=(str(study), str(others[0])),
+        called=(str(paths[0]), str(paths[1])),
     )
-    return Comparison(found.frame, studies_board(found, wanted))
+    return Comparison(found.frame, studies_board(found, *sides))
 
 
 def _with_published(study: str | Path, files: Sequence[str | Path], ours: Mapping[str, str]) -> Comparison:
-    cells = cells_of(chosen(runs_of(read_table(study), str(study)), ours, "ours"))
+    path = table_of(study)
+    runs = chosen(runs_of(read_table(path), str(path)), ours, "ours")
+    cells = cells_of(runs)
     rows: list[Published] = []
     for file in files:
         rows += read_published(None if str(file) == SHIPPED else file)
     found = compare_published(cells, rows)
-    return Comparison(found, published_board(found, unmatched(cells, rows)))
+    shown = [f"{SHIPPED} (shipped with the suite)" if str(file) == SHIPPED else str(file) for file in files]
+    board = published_board(
+        found, unmatched(cells, rows), Side(str(study), ours), shown, left_out(runs, "ours")
+    )
+    return Comparison(found, board)
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """The tidy frame of a study: of its rows where its folder has them, else of its ``table.csv``.
+def table_of(path: str | Path) -> Path:
+    """Where a study's table is read from: its folder of rows where it has one, else its ``table.csv``.
 
     Raises:
-        InputError: there is neither, or the file is no CSV file.
+        InputError: there is neither.
+    """
+    folder = Path(path)
+    if folder.is_dir() and (folder / "rows").is_dir():
+        return folder / "rows"
+    file = folder / "table.csv" if folder.is_dir() else folder
+    if not file.is_file():
+        raise InputError(
+            f"{path}: no study is there; expected a folder with rows/ or table.csv, or such a file"
+        )
+    return file
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The tidy frame of a study, from what `table_of` found; of a file as texts, with the lines as index.
+
+    Raises:
+        InputError: it is no CSV file.
     """
     import pandas as pd
 
     from disentangle.rows import read_rows
     from disentangle.table import tidy
 
-    folder = Path(path)
-    if folder.is_dir() and (folder / "rows").is_dir():
-        return tidy(read_rows(folder))
-    file = folder / "table.csv" if folder.is_dir() else folder
-    if not file.is_file():
-        raise InputError(
-            f"{path}: no study is there; expected a folder with rows/ or table.csv, or such a file"
-        )
+    if path.is_dir():
+        return tidy(read_rows(path.parent))
     try:
-        return pd.read_csv(file, low_memory=False)
+        frame = pd.read_csv(
+            path,
+            usecols=lambda name: name in NEEDED or name in ADDED,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,  # they count as lines
+        )
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{file} could not be read as a CSV file: {error}") from None
+        raise InputError(f"{path} could not be read as a CSV file: {error}") from None
+    return frame.set_axis(pd.RangeIndex(2, len(frame) + 2, name=LINE))
 
 
 def _is_published(path: str | Path) -> bool:

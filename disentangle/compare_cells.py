@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from disentangle import published_names as names
@@ -17,53 +19,102 @@ NEEDED = (
     "kind", "run_key", "dataset", "source", "method", "setting", "seed", "steps", "batch", "lr", "latents",
     "status", "metric_id", "score", "value",
 )  # fmt: skip
-_ADDED: dict[str, Any] = {"split": "", "precision": "fp32", "metric_std": None, "repeats": 1}
+PLACE = ["dataset", "source", *UNIT]  # what a run is of, but for its seed
+LINE = "line"  # the name of an index that holds a file's lines
+ADDED: dict[str, Any] = {"split": "", "precision": "fp32", "metric_std": None, "repeats": 1}
 _TEXTS = ["run_key", "dataset", "source", "method", "setting", "precision", "split", "metric_id", "score"]
-_NUMBERS = ["seed", "steps", "batch", "lr", "latents", "value", "metric_std", "repeats"]
-_ONCE = ["dataset", "source", *UNIT, "seed", "metric_id", "score"]
+_HIGHEST = 2**63 - 1
+# Of each column of numbers its least and highest value, and what a message calls them.
+_NUMBERS: dict[str, tuple[float, float, str]] = {
+    "seed": (0, _HIGHEST, "a whole number from 0"),
+    "steps": (0, _HIGHEST, "a whole number from 0"),
+    "batch": (1, _HIGHEST, "a whole number from 1"),
+    "latents": (1, _HIGHEST, "a whole number from 1"),
+    "lr": (math.nextafter(0, 1), math.inf, "a number above 0"),
+    "value": (-math.inf, math.inf, "a number, or nothing"),
+    "metric_std": (0, math.inf, "a number from 0, or nothing"),
+    "repeats": (1, _HIGHEST, "a whole number from 1, or nothing"),
+}
+_NEXT = r", (?=[^\s,=]+=)"  # what parts a setting's hyperparameters; a value may have commas of its own
+_ONCE = [*PLACE, "seed", "metric_id", "score"]
 
 
 def runs_of(frame: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
-    """The scores of a tidy frame's runs, in an order of their own; of a CSV file, with its types mended.
+    """The runs of a tidy frame with their scores, in an order of their own; of a CSV file, with types mended.
 
-    Diverged runs and scores without a value are left out.
+    A diverged run has a line without a score, and a score may have no value: neither counts in a mean;
+    `disentangle.compare_text.left_out` tells of both.
 
     Args:
-        frame: of `disentangle.table.tidy`, or of a ``table.csv``.
+        frame: of `disentangle.table.tidy`, or of a ``table.csv``; an index called `LINE` holds its lines.
         name: what it is called in messages.
 
     Raises:
         InputError: a column is missing or holds what it cannot, there is no scored run, or a run has a
             score twice.
     """
-    import pandas as pd
-
     missing = [column for column in NEEDED if column not in frame]
     if missing:
         raise InputError(
             f"{name} has no column {', '.join(missing)}; expected a table.csv, as `disentangle table` writes"
         )
-    # Older tables lack some columns; in a CSV file an empty text is NaN.
-    runs = frame.assign(**{k: v for k, v in _ADDED.items() if k not in frame})
-    runs = runs[(runs["kind"] == "run") & (runs["status"] == "done")]
-    runs = runs.assign(**{c: runs[c].astype(object).fillna(_ADDED.get(c, "")).astype(str) for c in _TEXTS})
-    for column in _NUMBERS:
-        try:
-            # A seed may have more digits than a float holds.
-            kind: Any = "int64" if column == "seed" else "float64"
-            runs = runs.assign(**{column: pd.to_numeric(runs[column]).astype(kind)})
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{name}: {column}: {error}; expected numbers") from None
-    runs = runs[(runs["score"] != "") & runs["value"].notna()].sort_values(_ONCE, ignore_index=True)
-    if runs.empty:
-        raise InputError(f"{name} has no scored run to compare; expected lines of kind 'run', status 'done'")
+    # Older tables lack some columns; in a CSV file what is not there is an empty text.
+    runs = frame.assign(**{k: v for k, v in ADDED.items() if k not in frame})
+    runs = runs[runs["kind"] == "run"]
+    runs = runs.assign(**{c: runs[c].astype(object).fillna("").astype(str) for c in _TEXTS})
+    runs["precision"] = runs["precision"].replace("", ADDED["precision"])
+    for column, read, expected in [
+        ("status", lambda text: text if text in ("done", "diverged") else None, "done or diverged"),
+        ("setting", _readable, "NAME=VALUE, NAME=VALUE, each name once"),
+        *((c, partial(_number, c), _NUMBERS[c][2]) for c in _NUMBERS),
+    ]:
+        runs = runs.assign(**{column: _read(runs, column, read, expected, name)})
+    runs = runs.astype({"seed": "int64"} | dict.fromkeys([c for c in _NUMBERS if c != "seed"], "float64"))
+    runs["repeats"] = runs["repeats"].fillna(1)
+    runs = runs[(runs["score"] != "") | (runs["status"] == "diverged")].sort_values(_ONCE, ignore_index=True)
     for one in runs[runs.duplicated(_ONCE)].to_dict("records"):
         what = f"{one['method']} {one['setting']}".strip()
         raise InputError(
             f"{name}: {what}, seed {one['seed']}, on {one['dataset']} ({one['source']}) has "
             f"{one['metric_id']} {one['score']} twice; expected each score of a run once"
         )
+    if scored(runs).empty:
+        raise InputError(f"{name} has no scored run to compare; expected lines of kind 'run', status 'done'")
     return runs
+
+
+def scored(runs: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `runs_of` that have a value."""
+    return runs[(runs["status"] == "done") & runs["value"].notna()]
+
+
+def _read(runs: pd.DataFrame, column: str, read: Any, expected: str, name: str) -> list[Any]:
+    """A column's values, read one by one; what reads as None is refused by its line, or else its run."""
+    known, found = cache(read), []
+    for place, value in enumerate(runs[column]):
+        found.append(known(value))
+        if found[-1] is None:
+            own = runs.index.name == LINE
+            where = f"line {runs.index[place]}" if own else f"run {runs['run_key'].iloc[place]}"
+            raise InputError(f"{name}, {where}: {column} is {_plain(value)!r}; expected {expected}")
+    return found
+
+
+def _plain(value: Any) -> str:
+    """A cell's text, empty where there is none."""
+    text = str(value).strip()
+    return "" if text in ("nan", "None", "<NA>") else text
+
+
+def _number(column: str, value: Any) -> float | None:
+    """A cell as a number, NaN where it is empty and may be; None where it is none that the column takes."""
+    (least, most, expected), text = _NUMBERS[column], _plain(value)
+    if not text and expected.endswith("nothing"):
+        return math.nan
+    # A seed may have more digits than a float holds.
+    number = int(text) if re.fullmatch("[0-9]+", text) else names.number(text)
+    whole = "whole" not in expected or number == number // 1
+    return number if least <= number <= most and whole else None
 
 
 def chosen(runs: pd.DataFrame, wanted: Mapping[str, str], side: str) -> pd.DataFrame:
@@ -71,19 +122,18 @@ def chosen(runs: pd.DataFrame, wanted: Mapping[str, str], side: str) -> pd.DataF
 
     Args:
         runs: of `runs_of`.
-        wanted: a field of `disentangle.board.UNIT` or a hyperparameter (``beta`` or ``hyper.beta``), and its
-            value as text.
+        wanted: a field of `PLACE` or a hyperparameter (``beta`` or ``hyper.beta``), and its value as text.
         side: whose runs they are, for messages.
 
     Raises:
-        InputError: no run has such a field, that value, or all of them together.
+        InputError: no run has such a field, that value, or all of them together; or a field is there twice.
     """
     for field, value in bare(wanted).items():
         texts = _texts(runs, field)
         known = sorted({text for text in texts if text is not None})
-        if field not in UNIT and not known:
+        if field not in PLACE and not known:
             left = " that are left" if len(wanted) > 1 else ""
-            raise unknown(f"field among the runs of {side}{left}:", field, {*UNIT, *hypers(runs)})
+            raise unknown(f"field among the runs of {side}{left}:", field, {*PLACE, *hypers(runs)})
         if not any(names.same(text, value) for text in known):
             everywhere = ", ".join(map(repr, known))
             raise InputError(
@@ -97,10 +147,17 @@ def chosen(runs: pd.DataFrame, wanted: Mapping[str, str], side: str) -> pd.DataF
 def bare(wanted: Mapping[str, str]) -> dict[str, str]:
     """Fields without the ``hyper.`` that a table's column has.
 
+    Raises:
+        InputError: a field is there with and without it.
+
     >>> bare({"hyper.beta": "4", "steps": "10"})
     {'beta': '4', 'steps': '10'}
     """
-    return {field.removeprefix("hyper."): value for field, value in wanted.items()}
+    found = {field.removeprefix("hyper."): value for field, value in wanted.items()}
+    for field in found if len(found) < len(wanted) else ():
+        if {field, f"hyper.{field}"} <= wanted.keys():
+            raise InputError(f"{field} and hyper.{field} are one field; expected it once")
+    return found
 
 
 def hypers(runs: pd.DataFrame) -> set[str]:
@@ -109,27 +166,27 @@ def hypers(runs: pd.DataFrame) -> set[str]:
 
 
 def hyper(setting: str) -> dict[str, str]:
-    """The hyperparameters of a run's setting, as texts.
+    """The hyperparameters of a run's setting (`disentangle.run.Run.setting`), as texts.
 
     >>> hyper("beta=1, k=rnd, pairs=paper")
     {'beta': '1', 'k': 'rnd', 'pairs': 'paper'}
+    >>> hyper("sizes=64, 32, k=1"), hyper("")
+    ({'sizes': '64, 32', 'k': '1'}, {})
     """
-    return names.setting(setting) or {}
+    parts = re.split(_NEXT, setting) if setting else []
+    return dict(part.split("=", 1) for part in parts)
 
 
-def by_size(text: str) -> list[Any]:
-    """What texts are sorted by: numbers in them by their size.
-
-    >>> sorted(["beta=16", "beta=4"], key=by_size)
-    ['beta=4', 'beta=16']
-    """
-    parts = re.split(r"(\d+(?:\.\d+)?(?:e[-+]\d+)?)", text)
-    return [float(part) if i % 2 else part for i, part in enumerate(parts)]
+def _readable(setting: str) -> str | None:
+    """A setting that `hyper` reads whole, else None."""
+    found = [part.partition("=") for part in re.split(_NEXT, setting)] if setting else []
+    each_once = len({name for name, _, _ in found}) == len(found)
+    return setting if each_once and all(name and equals for name, equals, _ in found) else None
 
 
 def _texts(runs: pd.DataFrame, field: str) -> list[str | None]:
     """A field of each run as text; None where a run has no such hyperparameter."""
-    if field in UNIT:
+    if field in PLACE:
         return [as_text(value) for value in runs[field]]
     return [hyper(setting).get(field) for setting in runs["setting"]]
 
@@ -143,39 +200,3 @@ def as_text(value: Any) -> str:
     if isinstance(value, float):
         return str(int(value)) if value == int(value) else f"{value:g}"
     return str(value)
-
-
-def told(field: str, value: Any) -> str:
-    """A field's value in a sentence, with thousands apart, and an empty one in words.
-
-    >>> told("steps", 300000.0), told("split", ""), told("lr", None)
-    ('300,000', 'none', 'not told')
-    """
-    if value is None:
-        return "not told"
-    if isinstance(value, float) and value == int(value):
-        return f"{value:,.0f}"
-    return as_text(value) or "none"
-
-
-def labels(units: Iterable[Mapping[str, Any]], without: Iterable[str] = ()) -> list[str]:
-    """A short name for each setting: its method and hyperparameters, and what else tells it from the others.
-
-    Args:
-        units: the fields of `disentangle.board.UNIT`.
-        without: fields and hyperparameters that are told elsewhere.
-
-    >>> one = dict.fromkeys(UNIT, "x") | {"method": "vae", "setting": "", "steps": 5.0}
-    >>> labels([one, {**one, "steps": 9.0}]), labels([one])
-    (['vae, steps=5', 'vae, steps=9'], ['vae'])
-    """
-    known, left_out = list(units), set(without)
-    varied = [f for f in UNIT[2:] if f not in left_out and len({unit[f] for unit in known}) > 1]
-    found = []
-    for unit in known:
-        setting = ", ".join(f"{k}={v}" for k, v in hyper(unit["setting"]).items() if k not in left_out)
-        method = [] if "method" in left_out else [unit["method"]]
-        first = " ".join([*method, *([setting] if setting and "setting" not in left_out else [])])
-        others = [f"{f}={as_text(unit[f])}" for f in varied if unit[f] != ""]  # a split that is none
-        found.append(", ".join(filter(None, [first, *others])))
-    return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from disentangle.board import UNIT
-from disentangle.compare_cells import as_text, by_size, hyper, labels, told
+from disentangle.compare_cells import PLACE, as_text, hyper, scored
+from disentangle.compare_text import by_size, labels, some, told
 from disentangle.errors import InputError
 from disentangle.rules import LESS, by_id
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 # Fields that two cells may differ in and yet be worth telling, as nearly a pair.
 _NEAR = ["source", *(name for name in UNIT if name not in ("method", "setting")), "metric_id"]
-_MOST = 6  # settings that are listed by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +29,14 @@ class Cell:
         values: the score of each seed's run.
         runs: the key of each seed's run.
         hyper: the setting's hyperparameters.
+        lost: seeds whose runs have no value, since they diverged or the score has none.
     """
 
     fields: Mapping[str, Any]
     values: dict[int, float]
     runs: dict[int, str]
     hyper: dict[str, str] = field(default_factory=dict)
+    lost: frozenset[int] = frozenset()
 
 
 Pair = tuple[Cell, Cell]
@@ -45,8 +48,10 @@ def cells_of(runs: pd.DataFrame, all_scores: bool) -> list[Cell]:
     UDR is left out always: a model's value depends on the other models, so that no test fits it.
     """
     found = []
-    keys = ["dataset", "source", *UNIT, "metric_id", "score"]
-    groups: Any = runs.groupby(keys, sort=False)
+    keys = [*PLACE, "metric_id", "score"]
+    groups: Any = scored(runs).groupby(keys, sort=False)
+    ran: Any = runs.groupby(PLACE, sort=False)["seed"]
+    seeds_of = {place: frozenset(seeds) for place, seeds in ran}
     for key, lines in groups:
         fields = dict(zip(keys, key, strict=True))
         if fields["score"] == "udr" or not (all_scores or _is_headline(fields)):
@@ -54,7 +59,8 @@ def cells_of(runs: pd.DataFrame, all_scores: bool) -> list[Cell]:
         seeds = lines["seed"].tolist()
         values = dict(zip(seeds, lines["value"].tolist(), strict=True))
         of = dict(zip(seeds, lines["run_key"], strict=True))
-        found.append(Cell(fields, values, of, hyper(fields["setting"])))
+        lost = seeds_of[key[: len(PLACE)]] - values.keys()
+        found.append(Cell(fields, values, of, hyper(fields["setting"]), lost))
     return sorted(found, key=lambda cell: [by_size(as_text(cell.fields[k])) for k in keys])
 
 
@@ -75,15 +81,7 @@ def pairs_of(ours: Sequence[Cell], theirs: Sequence[Cell], free: set[str]) -> li
         InputError: two cells of one side belong to one of the other.
     """
     exact = [name for name in (*_NEAR, "dataset", "method", "score") if name not in free]
-    places: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in theirs:
-        places.setdefault(tuple(cell.fields[name] for name in exact), []).append(cell)
-    pairs = [
-        (one, other)
-        for one in ours
-        for other in places.get(tuple(one.fields[name] for name in exact), [])
-        if _settings_agree(one, other, free)
-    ]
+    pairs = [pair for pair in _alike(ours, theirs, exact) if _settings_agree(*pair, free)]
     for place, side in enumerate(("ours", "theirs")):
         met: dict[Cell, Cell] = {}
         for pair in pairs:
@@ -91,6 +89,16 @@ def pairs_of(ours: Sequence[Cell], theirs: Sequence[Cell], free: set[str]) -> li
             if before is not pair[place]:
                 raise _ambiguous(before, pair[place], side)
     return pairs
+
+
+def _alike(ours: Sequence[Cell], theirs: Sequence[Cell], names: Sequence[str]) -> Iterator[Pair]:
+    """Cells of both sides that are equal in the named fields, in our order."""
+    places: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in theirs:
+        places.setdefault(tuple(cell.fields[name] for name in names), []).append(cell)
+    for one in ours:
+        for other in places.get(tuple(one.fields[name] for name in names), []):
+            yield one, other
 
 
 def _settings_agree(one: Cell, other: Cell, free: set[str]) -> bool:
@@ -127,13 +135,14 @@ def lonely(ours: Sequence[Cell], theirs: Sequence[Cell], pairs: Sequence[Pair], 
         ways.setdefault(way, []).append(one.fields["score"])
         met |= {one, other}
     found = [_way_told(way, scores) for way, scores in ways.items()]
+    if "method" in free or not pairs:
+        found += _unlike(left, right, free)
     for side, cells, alone in (("ours", ours, left), ("theirs", theirs, right)):
         names = dict(zip(cells, labels([cell.fields for cell in cells]), strict=True))
         rest = [cell for cell in alone if cell not in met]
         settings = list(dict.fromkeys(f"{names[cell]} on {cell.fields['dataset']}" for cell in rest))
-        more = f"; and {len(settings) - _MOST} settings more" if len(settings) > _MOST else ""
         if rest:
-            found.append(f"Only in {side}: {_count(len(rest))} of {'; '.join(settings[:_MOST])}{more}.")
+            found.append(f"Only in {side}: {_count(len(rest))} of {some(settings)}.")
     return found
 
 
@@ -142,17 +151,37 @@ def _nearest(
 ) -> Iterator[tuple[Cell, Cell, tuple[tuple[str, Any, Any], ...]]]:
     """Each of our cells with those of theirs that differ in the fewest fields, and in which."""
     shared = [name for name in ("dataset", "method", "score") if name not in free]
-    places: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in theirs:
-        places.setdefault(tuple(cell.fields[name] for name in shared), []).append(cell)
-    for one in ours:
+    for one, pairs in groupby(_alike(ours, theirs, shared), key=lambda pair: pair[0]):
         near = []
-        for other in places.get(tuple(one.fields[name] for name in shared), []):
+        for _, other in pairs:
             if _settings_agree(one, other, free):
                 differ = [f for f in _NEAR if f not in free and one.fields[f] != other.fields[f]]
                 near.append((other, tuple((f, one.fields[f], other.fields[f]) for f in differ)))
         least = min((len(way) for _, way in near), default=0)
         yield from ((one, other, way) for other, way in near if len(way) == least)
+
+
+def _unlike(ours: Sequence[Cell], theirs: Sequence[Cell], free: set[str]) -> list[str]:
+    """A sentence on hyperparameters that keep cells apart which are alike in all else, if there are any."""
+    exact = [name for name in PLACE if name not in free | {"setting"}] + ["metric_id", "score"]
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for one, other in _alike(ours, theirs, exact):
+        for name in sorted((one.hyper.keys() & other.hyper.keys()) - free):
+            if one.hyper[name] != other.hyper[name]:
+                values = found.setdefault(name, (set(), set()))
+                values[0].add(one.hyper[name])
+                values[1].add(other.hyper[name])
+    if not found:
+        return []
+    differ, flags = [], []
+    for name, (first, second) in found.items():
+        mine, other_ones = (sorted(values, key=by_size) for values in (first, second))
+        differ.append(f"{name} (ours {', '.join(mine)}; theirs {', '.join(other_ones)})")
+        flags += [f"--ours {name}={mine[0]}", f"--theirs {name}={other_ones[0]}"]
+    return [
+        f"Not compared, since settings that are alike in all else differ in {', '.join(differ)}; to set them "
+        f"against each other, add a value for each side, such as {' '.join(flags)}."
+    ]
 
 
 def _way_told(way: tuple[tuple[str, Any, Any], ...], scores: Sequence[str]) -> str:

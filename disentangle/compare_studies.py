@@ -10,17 +10,20 @@ from disentangle.board import UNIT
 from disentangle.compare_cells import bare, chosen, runs_of
 from disentangle.compare_pairs import Cell, cells_of, lonely, pairs_of
 from disentangle.compare_statistics import Test, holm, paired, welch
+from disentangle.compare_text import left_out, ranges
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = [
     "dataset", "source", *UNIT, *(f"theirs_{name}" for name in UNIT), "metric_id", "score",
-    "mean", "n", "theirs_mean", "theirs_n", "seeds", "only_ours", "only_theirs", "test", "difference",
-    "ci95_half_width", "effect", "effect_name", "p", "p_holm", "comparisons", "verdict",
+    "mean", "n", "theirs_mean", "theirs_n", "seeds", "shared", "shared_unequal", "n_shared", "only_ours",
+    "only_theirs", "test", "difference", "ci95_half_width", "effect", "effect_name", "p", "p_holm",
+    "comparisons", "verdict",
 ]  # fmt: skip
+SIDES = "ours", "theirs"
 LEVEL = 0.05  # of the corrected p
-SAME = "the same models"
+SAME, UNEQUAL = "the same models", "the same runs, other values"
 UNTESTED = "not tested: one seed"
 
 
@@ -50,21 +53,24 @@ def compare_studies(
 
     Two cells are a pair where data set, source, score, metric id and everything of
     `disentangle.board.UNIT` are the same, but for the fields that a filter names; where a hyperparameter is
-    named, the others must agree, and where the method is, those that both methods have. With two seeds or
-    more in both, the runs of one seed are compared with each other (`disentangle.compare_statistics.paired`),
-    otherwise the two means where each has two seeds (`welch`). All p are corrected together (`holm`).
-    Runs that are the same models (key and value) are told and not tested.
+    named, the others must agree, and where the method is, those that both methods have. Runs with one key
+    in both are the same models: they are left out of both, and told (``shared``; ``shared_unequal``: those
+    whose values differ all the same, as of models that were trained or scored again). Of the others, with
+    two seeds or more in both, the runs of one seed are compared with each other
+    (`disentangle.compare_statistics.paired`), otherwise the two means where each has two seeds (`welch`).
+    All p are corrected together (`holm`).
 
     Args:
         ours, theirs: of `disentangle.table.tidy`, or of a ``table.csv``.
         ours_where, theirs_where: keep only the runs with these values, such as ``{"precision": "bf16"}`` or
-            ``{"beta": "4"}``; the same study may stand on both sides.
+            ``{"beta": "4"}``; the same study may stand on both sides. A data set or source only chooses.
         all_scores: all scores instead of each metric's headline. UDR is never compared.
         called: what the two are called in messages.
 
     Returns:
         The lines, in which ``difference`` is ours - theirs, and what was not compared. Means and n are of
-        the seeds that the difference is of; ``comparisons`` is the number of tests that were corrected for.
+        the ``seeds`` that the difference is of, where runs are paired, or of the shared ones where nothing
+        else is there; ``comparisons`` is the number of tests that were corrected for.
 
     Raises:
         InputError: a frame is no table; a filter names what is not there; or two settings of one side are
@@ -83,29 +89,36 @@ def compare_studies(
     import pandas as pd
 
     wanted = bare(ours_where or {}), bare(theirs_where or {})
-    free = {name for one in wanted for name in one}
-    first, second = (
-        cells_of(chosen(runs_of(frame, name), where, side), all_scores)
-        for frame, name, where, side in zip((ours, theirs), called, wanted, ("ours", "theirs"), strict=True)
-    )
+    free = {name for one in wanted for name in one} - {"dataset", "source"}
+    runs = [
+        chosen(runs_of(frame, name), where, side)
+        for frame, name, where, side in zip((ours, theirs), called, wanted, SIDES, strict=True)
+    ]
+    first, second = (cells_of(some, all_scores) for some in runs)
     pairs = pairs_of(first, second, free)
     lines = [_line(one, other) for one, other in pairs]
     _correct(lines)
     numbers = ["mean", "theirs_mean", "difference", "ci95_half_width", "effect", "p", "p_holm"]
-    whole = ["n", "theirs_n", "comparisons"]
+    whole = ["n", "theirs_n", "n_shared", "comparisons"]
     for side in ("", "theirs_"):
         whole += [f"{side}{name}" for name in ("steps", "batch", "latents")]
     kinds = dict.fromkeys(numbers, "float64") | dict.fromkeys(whole, "Int64")
     frame = pd.DataFrame(lines, columns=COLUMNS).astype(kinds)
-    return Studies(frame, tuple(lonely(first, second, pairs, free)))
+    lost = [text for some, side in zip(runs, SIDES, strict=True) for text in left_out(some, side)]
+    return Studies(frame, (*lonely(first, second, pairs, free), *lost))
 
 
 def _line(one: Cell, other: Cell) -> dict[str, Any]:
     both = sorted(one.values.keys() & other.values.keys())
-    same = [s for s in both if one.runs[s] == other.runs[s] and one.values[s] == other.values[s]]
-    first, second = ([cell.values[s] for s in sorted(cell.values)] for cell in (one, other))
-    if len(both) > 1 or (both and same == both):
-        first, second = ([cell.values[s] for s in both] for cell in (one, other))
+    shared = [s for s in both if one.runs[s] == other.runs[s]]
+    unequal = [s for s in shared if one.values[s] != other.values[s]]
+    own = [sorted(cell.values.keys() - set(shared)) for cell in (one, other)]
+    seeds = [s for s in both if s not in shared]
+    if not all(own):  # one side has nothing that the other has not
+        seeds, own = shared, [shared, shared]
+    elif len(seeds) > 1:
+        own = [seeds, seeds]
+    first, second = ([cell.values[s] for s in some] for cell, some in zip((one, other), own, strict=True))
     means = [sum(values) / len(values) for values in (first, second)]
     line = {
         **one.fields,
@@ -114,17 +127,20 @@ def _line(one: Cell, other: Cell) -> dict[str, Any]:
         "n": len(first),
         "theirs_mean": means[1],
         "theirs_n": len(second),
-        "seeds": _seeds(both),
-        "only_ours": _seeds(sorted(one.values.keys() - other.values.keys())),
-        "only_theirs": _seeds(sorted(other.values.keys() - one.values.keys())),
+        "seeds": ranges(seeds),
+        "shared": ranges(shared),
+        "shared_unequal": ranges(unequal),
+        "n_shared": len(shared),
+        "only_ours": ranges(sorted(one.values.keys() - other.values.keys() - other.lost)),
+        "only_theirs": ranges(sorted(other.values.keys() - one.values.keys() - one.lost)),
         "test": "none",
         "difference": means[0] - means[1],
     }
-    if both and same == both:
-        return line | {"verdict": SAME}
+    if own[0] == shared:
+        return line | {"verdict": UNEQUAL if unequal else SAME}
     if min(len(first), len(second)) < 2:
         return line | {"verdict": UNTESTED}
-    return line | _tested(paired(first, second) if len(both) > 1 else welch(first, second))
+    return line | _tested(paired(first, second) if len(seeds) > 1 else welch(first, second))
 
 
 def _tested(test: Test) -> dict[str, Any]:
@@ -146,18 +162,3 @@ def _correct(lines: Sequence[dict[str, Any]]) -> None:
         if p < LEVEL:
             verdict = "ours higher" if line["difference"] > 0 else "ours lower"
         line |= {"p_holm": p, "comparisons": len(tested), "verdict": verdict}
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    """Seeds as text, a run of them as a range.
-
-    >>> _seeds([0, 1, 2, 7]), _seeds([])
-    ('0-2, 7', '')
-    """
-    parts: list[list[int]] = []
-    for seed in seeds:
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1].append(seed)
-        else:
-            parts.append([seed])
-    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)

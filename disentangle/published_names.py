@@ -6,7 +6,11 @@ A name is compared by its letters and numbers alone, so that "beta-TCVAE", "β-T
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
+from collections.abc import Iterable
+from typing import Literal
 
 from disentangle import find
 
@@ -42,6 +46,7 @@ _SCORES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 _CHOICES = ("udr", "modelcentrality")  # how a model was chosen, where it stands behind a method's name
 _HYPER = {"c_fin": "c_max"}  # hyperparameters whose name is not ours
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.IGNORECASE)
 
 
 def plain(name: str) -> str:
@@ -50,9 +55,14 @@ def plain(name: str) -> str:
     >>> plain("β-TC-VAE") == plain("beta_tc_vae")
     True
     """
+    return re.sub(r"[^a-z0-9]", "", _latin(name))
+
+
+def _latin(name: str) -> str:
+    """Small letters, and Greek ones by their names."""
     for letter, word in _GREEK.items():
         name = name.replace(letter, word)
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
+    return name.casefold()
 
 
 def _of(kind: find.Kind, name: str, others: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -106,21 +116,58 @@ def score(name: str) -> tuple[str, str]:
     return metric, find.get("metric", metric).headline if name == metric else name
 
 
+def near(name: str, known: Iterable[str]) -> str:
+    """The known name that a misspelt one comes near to; empty where none does, or it is one of them.
+
+    >>> near("dSprits", ["dsprites", "shapes3d"]), near("InfoGAN", ["vae"]), near("β-VAE", ["beta_vae"])
+    ('dsprites', '', '')
+    """
+    names = {plain(other): other for other in known}
+    found = difflib.get_close_matches(plain(name), names, n=1, cutoff=0.8)
+    return names[found[0]] if found and plain(name) not in names else ""
+
+
+def strange(kind: Literal["dataset", "method", "metric"], name: str, others: Iterable[str] = ()) -> str:
+    """A name that the suite does not know, with the one that may be meant; empty where it knows it.
+
+    Args:
+        kind: of the name.
+        name: as a file has it.
+        others: known names beside the suite's.
+
+    >>> strange("dataset", "dSprits"), strange("method", "InfoGAN"), strange("metric", "MIG")
+    ('dSprits (dsprites?)', 'InfoGAN', '')
+    """
+    known = {*find.names(kind), *others}
+    if kind == "dataset":
+        known |= _DATASETS.keys()
+    if kind == "method":
+        known |= _METHODS.keys()
+    if kind == "metric":
+        known |= {
+            other for scores in _SCORES.values() for own, told in scores.items() for other in (own, *told)
+        }
+    if plain(name) in map(plain, known):
+        return ""
+    meant = near(name, known)
+    return f"{name} ({meant}?)" if meant else name
+
+
 def setting(text: str) -> dict[str, str] | None:
     """Hyperparameters of a text such as ``"beta = 4, k=rnd"``; empty where it tells none, None if unreadable.
 
-    What stands before a point in a name is left out: ``vae.beta=4`` is beta.
+    What stands before a point in a name is left out, and capital and Greek letters are small Latin ones.
 
-    >>> setting("vae.beta = 4; k=rnd"), setting("-"), setting("6 values x 50 seeds")
-    ({'beta': '4', 'k': 'rnd'}, {}, None)
+    >>> setting("vae.beta = 4; k=rnd"), setting("β=4"), setting("-"), setting("6 values x 50 seeds")
+    ({'beta': '4', 'k': 'rnd'}, {'beta': '4'}, {}, None)
     """
     found: dict[str, str] = {}
     if text.strip() in ("", "-"):
         return found
     for part in re.split(r"[,;]", text):
         name, equals, value = (piece.strip() for piece in part.partition("="))
-        name = name.rpartition(".")[2]
-        name = _HYPER.get(name.casefold(), name)
+        name = _latin(name.rpartition(".")[2])
+        name = _HYPER.get(name, name)
         if not equals or not name or not value or name in found:
             return None
         found[name] = value
@@ -133,7 +180,17 @@ def same(one: str, other: str) -> bool:
     >>> same("4", "4.0"), same("rnd", "Rnd"), same("4", "rnd")
     (True, True, False)
     """
-    try:
-        return float(one) == float(other)
-    except ValueError:
-        return one.strip().casefold() == other.strip().casefold()
+    numbers = number(one), number(other)
+    if not any(map(math.isnan, numbers)):
+        return numbers[0] == numbers[1]
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def number(text: str) -> float:
+    """A text as a finite number; NaN where it is none, or only Python takes it for one, such as ``0_3``.
+
+    >>> number(" 1e-3 "), number("0_3"), number("inf")
+    (0.001, nan, nan)
+    """
+    found = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    return found if math.isfinite(found) else math.nan

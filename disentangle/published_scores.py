@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from disentangle import published_names as names
 from disentangle.errors import InputError, unknown
+from disentangle.published_checks import checked, metric_ids
+from disentangle.published_protocols import FIELDS, HYPER, arxiv, known_of
 
 FOLDER = Path(__file__).parent / "published"
-SCORES, PROTOCOLS = FOLDER / "scores.csv", FOLDER / "protocols.csv"
+SCORES = FOLDER / "scores.csv"
 REQUIRED = (
     "paper", "table", "dataset", "method", "hyperparameter", "metric", "statistic", "value", "std",
     "n_seeds", "source", "sureness",
@@ -26,9 +26,8 @@ OPTIONAL = (
 )  # fmt: skip
 SURENESS = ("primary", "secondary")
 _NEEDED = ("paper", "dataset", "method", "metric", "statistic", "source")  # may not be empty
-_PROTOCOL = ("steps", "batch", "lr", "latents", "data_source", "representation", "metric_id")
-_WHOLE = ("n_seeds", "steps", "batch", "latents")
-_ARXIV = re.compile(r"\b\d{4}\.\d{4,5}\b")
+_WHOLE, _MOST = ("n_seeds", "steps", "batch", "latents"), 10**15
+_WIDEST = 0.5**0.5  # the standard deviation of 0 and 1; no numbers between them have a greater
 Line = dict[str, str]
 
 
@@ -39,9 +38,9 @@ class Published:
     Attributes:
         paper, table, dataset, method, hyperparameter, metric, statistic, value, std, n_seeds, source,
             sureness: as the file has them; ``std`` and ``n_seeds`` are None where the paper does not tell.
-        steps, batch, lr, latents, metric_id, data_source, representation, split, selection: the protocol,
+        steps, batch, lr, latents, metric_ids, data_source, representation, split, selection: the protocol,
             from the file or else from ``published/protocols.csv``; None or empty where nobody knows.
-            Several metric ids, with " or " between them, have the same protocol.
+            Several metric ids have the same protocol.
         datasets: our data sets that it may be of; several where the paper does not tell which.
         methods: our methods that it may be of; none where the suite has none.
         score: our score, such as ``"mig"``; empty where the suite has none.
@@ -67,7 +66,7 @@ class Published:
     batch: int | None
     lr: float | None
     latents: int | None
-    metric_id: str
+    metric_ids: tuple[str, ...]
     data_source: str
     representation: str
     split: str
@@ -79,6 +78,11 @@ class Published:
     fixed: tuple[tuple[str, str], ...]
     protocol: str
     unclear: tuple[str, ...]
+
+    @property
+    def metric_id(self) -> str:
+        """The metric ids, with " or " between them."""
+        return " or ".join(self.metric_ids)
 
 
 def read_published(path: str | Path | None = None) -> list[Published]:
@@ -149,85 +153,74 @@ def _published(line: Line, where: str) -> Published:
             raise InputError(f"{where}: {field} is empty; expected a text")
     if line["sureness"] not in SURENESS:
         raise InputError(f"{where}: sureness is {line['sureness']!r}; expected {' or '.join(SURENESS)}")
+    if len(arxiv(line["paper"])) > 1:
+        raise InputError(
+            f"{where}: paper is {line['paper']!r}, with several arXiv numbers; expected that of the paper "
+            "whose scores these are (who quotes them stands in source)"
+        )
     value = _number(line, "value", where)
     if value is None:
         raise InputError(f"{where}: value is empty; expected a number")
     methods, chosen = names.methods(line["method"])
     metric, score = names.score(line["metric"])
-    known = _protocol(line["paper"], methods, metric)
-    full = line | {field: line[field] or known.get(field, "") for field in _PROTOCOL}
-    settings = names.setting(line["hyperparameter"])
+    datasets, settings = names.datasets(line["dataset"]), names.setting(line["hyperparameter"])
+    told = {field for field in FIELDS if line[field]} | {HYPER + name for name in settings or ()}
+    known = known_of(line["paper"], datasets, methods, metric)
+    used = {field: text for field, (text, _) in known.items() if field not in told}
+    full = checked(line | {field: used[field] for field in FIELDS if field in used}, where)
+    ids = metric_ids(full.pop("metric_id"), metric, where)
     fields: dict[str, Any] = full | {f: _whole(full, f, where) for f in _WHOLE}
-    fields |= {"value": value, "selection": line["selection"] or chosen}
-    fields |= {f: _number(full, f, where, least=0) for f in ("std", "lr")}
+    fields |= {"value": value, "selection": line["selection"] or chosen, "metric_ids": ids}
+    fields |= {"std": _number(full, "std", where, least=0), "lr": _number(full, "lr", where, above=0)}
     return Published(
         **fields,
-        datasets=names.datasets(line["dataset"]),
+        datasets=datasets,
         methods=methods,
         score=score,
         settings=None if settings is None else tuple(settings.items()),
-        fixed=tuple((names.setting(known.get("hyperparameter", "")) or {}).items()),
-        protocol=known.get("protocol", ""),
-        unclear=(*_unclear(line, methods, score, value), *filter(None, [known.get("other", "")])),
+        fixed=tuple((f.removeprefix(HYPER), text) for f, text in used.items() if f.startswith(HYPER)),
+        protocol=max((known[field].sureness for field in used), default=""),  # secondary, if any is
+        unclear=(*_unclear(line, fields, methods, score), *filter(None, [used.get("other", "")])),
     )
 
 
-def _unclear(line: Line, methods: tuple[str, ...], score: str, value: float) -> Iterator[str]:
-    """What a name leaves open, and a value that is none of its score."""
+def _unclear(line: Line, fields: dict[str, Any], methods: tuple[str, ...], score: str) -> Iterator[str]:
+    """What a name leaves open, and numbers that are none of its score."""
     if len(names.datasets(line["dataset"])) > 1:
         yield f"data set: which {line['dataset']} is not told"
     if len(methods) > 1:
         yield f"method: which {line['method']} is not told"
     if names.plain(line["metric"]) == "dci":
         yield "DCI: which of its numbers is not told, taken as disentanglement"
-    if score and abs(value) > 1 and not score.startswith(("unsupervised", "dci_es_size")):
+    if not score or score.startswith(("unsupervised", "dci_es_size")):
+        return
+    value, std = fields["value"], fields["std"]
+    if abs(value) > 1:
         yield f"value: theirs, {value:g}, is out of the score's range (in percent?)"
+    elif std is not None and std > _WIDEST:
+        yield f"std: theirs, {std:g}, is more than scores from 0 to 1 can have (in percent?)"
 
 
-@cache
-def _protocols() -> tuple[Line, ...]:
-    with PROTOCOLS.open(newline="", encoding="utf-8") as file:
-        return tuple(csv.DictReader(file))
-
-
-def _protocol(paper: str, methods: tuple[str, ...], metric: str) -> Line:
-    """What is known of a paper's protocol for a method and a metric; more special lines come last.
-
-    A paper is known by its arXiv number, or by its whole text.
-    """
-    found: Line = {}
-    ids = set(_ARXIV.findall(paper))
-    ours = [
-        line
-        for line in _protocols()
-        if (line["paper"] == paper or ids & set(_ARXIV.findall(line["paper"])))
-        and (not line["method"] or line["method"] in methods)
-        and (not line["metric"] or line["metric"] == metric)
-    ]
-    for line in sorted(ours, key=lambda line: bool(line["method"]) + bool(line["metric"])):
-        found |= {field: text for field, text in line.items() if text}
-        found["protocol"] = max(found.get("protocol", ""), line["sureness"])  # secondary, if any line is
-    return found
-
-
-def _number(line: Line, field: str, where: str, least: float | None = None) -> float | None:
-    """A field as a finite number of at least so much; None where it is empty."""
-    text = line[field]
-    if not text:
+def _number(
+    line: Line, field: str, where: str, least: float = -math.inf, above: float = -math.inf
+) -> float | None:
+    """A field as a finite number of at least, or above, so much; None where it is empty."""
+    if not line[field]:
         return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or (least is not None and number < least):
-        expected = "a number" if least is None else f"a number of at least {least:g}, or nothing"
-        raise InputError(f"{where}: {field} is {text!r}; expected {expected}")
+    number = names.number(line[field])
+    if not (number >= least and number > above):
+        ends = {least: f" of at least {least:g}, or nothing", above: f" above {above:g}, or nothing"}
+        raise InputError(
+            f"{where}: {field} is {line[field]!r}; expected a number{ends.get(max(least, above), '')}"
+        )
     return number
 
 
 def _whole(line: Line, field: str, where: str) -> int | None:
     """A field as a whole number from 1; None where it is empty."""
     number = _number(line, field, where, least=1)
-    if number is not None and number != int(number):
-        raise InputError(f"{where}: {field} is {line[field]!r}; expected a whole number, or nothing")
+    if number is not None and (number % 1 or number > _MOST):
+        raise InputError(
+            f"{where}: {field} is {line[field]!r}; expected a whole number up to {_MOST:g}, or nothing"
+        )
     return None if number is None else int(number)

@@ -1,5 +1,6 @@
 """Comparing studies as a user does: from folders and files, as Markdown, from the command line."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ from cyclopts import App
 from disentangle import cli_compare
 from disentangle.compare import compare
 from disentangle.errors import InputError
+from disentangle.published_scores import REQUIRED
 
 from ._tables import table
 
@@ -24,30 +26,106 @@ def test_precision_moves_scores_by_what_the_readme_says():
                 "sap": (-0.008, 0.029), "beta_vae": (-0.003, 0.006)}  # fmt: skip
     for score, numbers in expected.items():
         assert tuple(frame.loc[score]) == numbers
-    assert "-0.054 [-0.110, +0.001]" in found.markdown()
-    assert "7 tests, none of which shows a difference" in found.markdown()
+    assert "-0.054 ± 0.056" in found.text
+    assert "7 tests, none of which shows a difference" in found.text
+    assert max(len(row) for row in found.text.splitlines() if row.startswith("|")) <= 105
 
 
 def test_runs_that_two_studies_share_are_the_same_models():
     found = compare(ROOT / "results/quick", ROOT / "results/methods/table.csv")
     assert set(found.frame["verdict"]) == {"the same models"}
-    assert "vae on dsprites (7 scores)" in found.markdown()
-    assert "Only in theirs: " in found.markdown()
+    assert (
+        "- The same models in both, with the same values, and in no test (6 runs of 3 settings, seeds 0-1; "
+        "21 cells): ada_gvae beta=1, k=1, pairs=paper on dsprites; " in found.text
+    )
+    assert "- Only in theirs: 119 cells of " in found.text
 
 
-def test_the_markdown_tells_filters_seeds_and_both_settings(tmp_path):
-    frame = pd.concat([table([*A, 0.2]), table(B, "b", method="vae", setting="")])
-    frame.to_csv(tmp_path / "table.csv", index=False)
-    text = compare(tmp_path, tmp_path, ours={"method": "beta_vae"}, theirs={"method": "vae"}).markdown()
-    assert "Ours: method=beta_vae. Theirs: method=vae." in text
-    assert "beta_vae beta=4 / vae:" in text
-    assert "- Seeds in ours only, and not in the difference: 3 (1 cell)." in text
-    assert "| mig   | 0.400 (3) | 0.200 (3)  | +0.200 [-0.048, +0.448] | d_z +2.00 | 0.074 | 0.074 |" in text
+def saved(folder, *frames):
+    folder.mkdir(exist_ok=True)
+    pd.concat(frames).to_csv(folder / "table.csv", index=False)
+    return folder
+
+
+def test_the_markdown_tells_paths_filters_protocol_seeds_and_both_settings(tmp_path):
+    ours = saved(tmp_path / "a", table([*A, 0.2]), table(A, "z", method="ae", setting=""))
+    theirs = saved(tmp_path / "b", table(B, "b", method="vae", setting="", steps=9))
+    lines = compare(
+        ours, theirs, ours={"method": "beta_vae", "steps": "5"}, theirs={"method": "vae"}
+    ).text.splitlines()
+    assert lines[2:6] == [
+        f"- Ours: {ours}, where method=beta_vae, steps=5.",
+        f"- Theirs: {theirs}, where method=vae; steps 9.",
+        "- Both: batch 4, lr 0.001, latents 10, precision fp32, split none.",
+        "- Metric ids: mig@1.",
+    ]
+    assert "beta_vae beta=4 / vae:" in lines
+    assert "- Seeds in ours only, and not in the difference: 3 (1 cell)." in lines
+    assert (
+        "| mig   | 3   | 0.400 | 0.200  | +0.200 ± 0.248 | d_z +2.00 | 0.074 | 0.074 | none shown |" in lines
+    )
+
+
+def test_two_ids_of_one_score_are_told_apart(tmp_path):
+    ids = ["mig@1", "mig@1[rows=50]"]
+    sides = [saved(tmp_path / k, *(table(v, k, metric_id=i) for i in ids)) for k, v in (("a", A), ("b", B))]
+    lines = compare(*sides).text.splitlines()
+    assert [line.split(" | ")[0] for line in lines if " +0.200" in line] == [
+        "| mig of mig@1         ", "| mig of mig@1[rows=50]",
+    ]  # fmt: skip
+
+
+def test_what_thousands_of_runs_share_is_told_shortly(tmp_path):
+    frame = pd.concat([table([0.5] * 50, f"{beta}-", setting=f"beta={beta}") for beta in range(60)])
+    text = compare(saved(tmp_path, frame), tmp_path).text
+    assert "(3,000 runs of 60 settings, seeds 0-49; 60 cells): beta_vae beta=0 on toy; " in text
+    assert "; and 54 more." in text
+    assert max(map(len, text.splitlines())) < 300
+
+
+def test_runs_that_are_in_no_mean_are_told(tmp_path):
+    lost = table([float("nan")], "d", [3], status="diverged", score="", metric_id="")
+    ours = saved(tmp_path / "a", table([*A, float("nan")], seeds=[0, 1, 2, 4]), lost)
+    theirs = saved(tmp_path / "b", table([*B, 0.1, 0.1], "b"))
+    (tmp_path / "paper.csv").write_text(
+        f"{','.join(REQUIRED)}\nP,T,toy,vae,,MIG,mean,0.3,,,copy,primary\n", encoding="utf-8"
+    )
+    diverged = "- Diverged in ours, and in no mean: beta_vae beta=4 on toy (drawn): seed 3."
+    empty = "- Without a value in ours, and in no mean: mig of beta_vae beta=4 on toy (drawn): seed 4."
+    found = compare(ours, theirs)
+    for text in (found.text, compare(ours, tmp_path / "paper.csv").text):
+        assert diverged in text
+        assert empty in text
+    assert found.frame["only_theirs"].tolist() == [""]  # both have these seeds
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("lr", "", "lr is ''; expected a number above 0"),
+        ("lr", "inf", "lr is 'inf'; expected a number above 0"),
+        ("steps", "", "steps is ''; expected a whole number from 0"),
+        ("batch", "2.5", "batch is '2.5'; expected a whole number from 1"),
+        ("latents", "-inf", "latents is '-inf'; expected a whole number from 1"),
+        ("seed", "0_3", "seed is '0_3'; expected a whole number from 0"),
+        ("value", "inf", "value is 'inf'; expected a number, or nothing"),
+        ("value", "0_3", "value is '0_3'"),
+        ("status", "Done", "status is 'Done'; expected done or diverged"),
+        ("setting", "beta 4", "setting is 'beta 4'; expected NAME=VALUE, NAME=VALUE, each name once"),
+        ("setting", "k=1, k=2", "setting is 'k=1, k=2'"),
+    ],
+)
+def test_a_wrong_cell_of_a_table_is_named_with_file_and_line(tmp_path, column, value, said):
+    frame = table(A).astype(object)
+    frame.loc[1, column] = value
+    saved(tmp_path, frame)
+    for with_ in ("published", tmp_path):
+        with pytest.raises(InputError, match=re.escape(f"table.csv, line 3: {said}")):
+            compare(tmp_path, with_)
 
 
 def test_the_command_prints_the_tables_and_writes_every_line(tmp_path, capsys):
-    frame = pd.concat([table(A, precision="bf16"), table(B, "b")])
-    frame.to_csv(tmp_path / "table.csv", index=False)
+    saved(tmp_path, table(A, precision="bf16"), table(B, "b"))
     app, study, out = App(), str(tmp_path), tmp_path / "new" / "found.csv"
     app.default(cli_compare.compare)
 
@@ -56,10 +134,22 @@ def test_the_command_prints_the_tables_and_writes_every_line(tmp_path, capsys):
         command(*bound.args, **bound.kwargs)
 
     filters = ["--ours", "precision=bf16", "--theirs", "precision=fp32"]
-    call(study, *filters, "--csv", str(out))
-    assert "+0.200 [-0.048, +0.448]" in capsys.readouterr().out
+    for _ in range(2):  # an earlier comparison is written anew
+        call(study, *filters, "--csv", str(out))
+        printed = capsys.readouterr()
+        assert "+0.200 ± 0.248" in printed.out
+        assert "written to" not in printed.out
+        assert printed.err == f"written to {out}\n"
     assert pd.read_csv(out)["difference"].tolist() == pytest.approx([0.2])
-    with pytest.raises(InputError, match="is a folder"):
-        call("published", "--csv", study)
-    with pytest.raises(InputError, match="--ours takes NAME=VALUE"):
-        call(study, "--ours", "precision")
+    before = (tmp_path / "table.csv").read_bytes()
+    with pytest.raises(InputError, match=r"--csv .*table\.csv exists and holds no comparison"):
+        call(study, *filters, "--csv", f"{study}/table.csv")
+    assert (tmp_path / "table.csv").read_bytes() == before
+    for tokens, said in [
+        (["published", "--csv", study], "is a folder"),
+        ([study, "--ours", "precision"], "--ours takes NAME=VALUE"),
+        ([study, "--ours", "beta=4", "--ours", "beta=16"], "--ours beta is there twice, as '4' and '16'"),
+        ([study, "--ours", "beta=4", "--ours", "hyper.beta=4"], "beta and hyper.beta are one field"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            call(*tokens)

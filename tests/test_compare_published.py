@@ -4,6 +4,7 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,6 +12,7 @@ from disentangle.compare import compare
 from disentangle.compare_cells import runs_of
 from disentangle.compare_published import cells_of, compare_published, unmatched
 from disentangle.errors import InputError
+from disentangle.frame import half_width
 from disentangle.published_scores import read_published
 
 from ._tables import table as runs
@@ -93,6 +95,7 @@ def test_beyond_the_intervals_the_verdict_says_which_is_higher(published, value,
         ({}, {"hyperparameter": "kl=3 (or 1)"}, None),
         ({}, {"hyperparameter": "the best of six"}, "setting: theirs, 'the best of six', is not understood"),
         ({}, {"value": "30"}, "value: theirs, 30, is out of the score's range (in percent?)"),
+        ({}, {"std": "5"}, "std: theirs, 5, is more than scores from 0 to 1 can have (in percent?)"),
         ({"setting": "beta=4, k=1"}, {}, "setting: theirs does not tell k"),
     ],
 )  # fmt: skip
@@ -106,12 +109,17 @@ def test_each_reason_alone_forbids_the_comparison(published, ours, theirs, said)
     assert found["published_value"] == float((ROW | theirs)["value"])  # and the number is there all the same
 
 
+@pytest.mark.parametrize("statistic", ["Mean over seeds", "average"])
+def test_a_mean_has_several_names(published, statistic):
+    assert line(table(), published({"statistic": statistic}))["differs"] == ""
+
+
 def test_official_images_are_those_of_a_paper_that_does_not_say(published):
     assert line(table(source="official"), published({"data_source": ""}))["differs"] == ""
 
 
 def test_one_of_several_metric_ids_is_enough(published):
-    path = published({"metric_id": "mig@9 or mig@1"})
+    path = published({"metric_id": "mig@1[bins=9] or  mig@1"})
     assert line(table(), path)["verdict"] == "no difference shown"
     both = pd.concat([table(), table(metric_id="mig@1[rows=5]")])
     assert line(both, path)["metric_id"] == "mig@1"  # the other id of this setting is no line
@@ -128,23 +136,31 @@ def test_what_the_protocol_fixes_must_agree(published):
 
 
 @pytest.mark.parametrize(
-    ("values", "theirs", "unit", "verdict"),
+    ("values", "theirs", "verdict"),
     [
-        (VALUES, {"n_seeds": ""}, 0.2484138, "no difference shown, in units of ours alone"),
-        (VALUES, {"std": ""}, 0.2484138, "no difference shown, in units of ours alone"),
-        ([0.4], {}, 0.1241664, "no difference shown, in units of theirs alone"),
-        ([0.4], {"n_seeds": "1"}, None, "difference only: no interval"),
-        ([0.4, 0.4], {"std": "0"}, None, "difference only: no interval"),
+        (VALUES, {"n_seeds": ""}, "no verdict: no interval of theirs"),
+        (VALUES, {"std": ""}, "no verdict: no interval of theirs"),
+        ([0.4], {}, "no verdict: no interval of ours"),
+        ([0.4], {"n_seeds": "1"}, "no verdict: no interval of ours and theirs"),
+        ([0.4, 0.4], {"std": "0"}, "no verdict: neither varies"),
     ],
 )
-def test_where_an_interval_is_unknown_the_verdict_says_so(published, values, theirs, unit, verdict):
+def test_where_an_interval_is_unknown_there_is_a_difference_and_no_verdict(
+    published, values, theirs, verdict
+):
     found = line(table(values), published(theirs))
     assert found["difference"] == pytest.approx(0.1)
+    assert math.isnan(found["in_intervals"])
     assert found["verdict"] == verdict
-    if unit is None:
-        assert math.isnan(found["in_intervals"])
-    else:
-        assert found["in_intervals"] == pytest.approx(0.1 / unit, rel=1e-5)
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [((2, 2), 0.006), ((5, 5), 0.024), ((50, 50), 0.047)])
+def test_equal_means_lie_beyond_one_as_seldom_as_the_text_says(seeds, expected):
+    random = np.random.default_rng(0)
+    samples = [random.normal(size=(40_000, n)) for n in seeds]
+    widths = [half_width(1, n) * a.std(axis=1, ddof=1) for n, a in zip(seeds, samples, strict=True)]
+    beyond = np.abs(samples[0].mean(axis=1) - samples[1].mean(axis=1)) > np.hypot(*widths)
+    assert beyond.mean() == pytest.approx(expected, abs=0.003)
 
 
 def test_every_setting_is_set_beside_a_number_without_one_and_else_the_equal_one(published):
@@ -156,18 +172,31 @@ def test_every_setting_is_set_beside_a_number_without_one_and_else_the_equal_one
     assert untold["setting"].tolist() == ["beta=4", "beta=16"]
 
 
-def test_what_matches_nothing_is_counted_with_its_reason(published):
-    changed = [{}, {"dataset": "Falcor3D"}, {"method": "InfoGAN"}, {"metric": "FID"}, {"method": "FactorVAE"},
-               {"metric": "SAP"}, {"hyperparameter": "beta=1"}, {"metric": "JEMMIG"}]  # fmt: skip
-    rows = read_published(published(*changed))
+def test_what_matches_nothing_is_counted_with_its_reason_and_strange_names(published):
+    changed = [
+        {}, {"dataset": "Falcor3D"}, {"dataset": "toyy"}, {"method": "InfoGAN"}, {"metric": "FID"},
+        {"method": "FactorVAE"}, {"method": "β-VEA"}, {"metric": "SAP", "metric_id": "sap@1"},
+        {"hyperparameter": "beta=1"}, {"metric": "JEMMIG", "paper": "Another"},
+    ]  # fmt: skip
+    path = published(*changed)
+    rows = read_published(path)
     cells = cells_of(runs_of(table()))
     found = unmatched(cells, rows)
-    assert dict(zip(found["reason"], found["rows"], strict=True)) == {
-        "data set not in the study": 1, "method not in the suite": 1, "metric not in the suite": 2,
-        "method not in the study": 1, "metric not scored in the study": 1, "setting not in the study": 1,
-    }  # fmt: skip
-    assert set(found["paper"]) == {"A paper"}
     assert found["rows"].sum() + len(compare_published(cells, rows)) == len(rows)
+    assert compare(_saved(table(), path.parent), path).text.split("\n\n")[-2].splitlines() == [
+        "- A paper: data set not in the study 2 (Falcor3D; toyy (toy?)), method not in the suite 2 (InfoGAN; "
+        "β-VEA (beta_vae?)), metric not in the suite 1 (FID), method not in the study 1, metric not scored "
+        "in the study 1, setting not in the study 1",
+        "- Another: metric not in the suite 1 (JEMMIG)",
+    ]
+
+
+def test_a_misspelt_hyperparameter_is_told_with_the_one_that_is_meant(published):
+    said = line(table(), published({"hyperparameter": "bta=4"}))["differs"]
+    assert said.startswith(
+        "setting: theirs is bta=4, which is no hyperparameter of beta_vae here, did you mean beta?"
+    )
+    assert line(table(), published({"hyperparameter": "Beta=4"}))["differs"] == ""
 
 
 def test_of_the_quick_study_no_published_number_is_compared():
@@ -178,8 +207,11 @@ def test_of_the_quick_study_no_published_number_is_compared():
     assert found.frame["differs"].str.contains("data: ours drawn, theirs not told").all()
     assert found.frame["differs"].str.contains("steps: ours 2,400, theirs not told").all()
     assert found.frame["differs"].str.contains(r"metric: ours \w+@\d\[rows=50000\], theirs not known").all()
-    text = found.markdown()
-    assert "**No number is compared**" in text
+    text = found.text
+    assert "**No number is compared**: of all 13, in 20 pairs with settings of ours, something" in text
+    assert "- Ours: results/quick" in text.replace(str(ROOT) + "/", "")
+    assert "batch 16, lr 0.001, latents 10, precision fp32, split none." in text
+    assert "dci_gbt@2[rows=50000] (dci_disentanglement), " in text
     assert "Lin et al. 2020 InfoGAN-CR (arXiv 1906.06034), Table 1; github:" in text
     assert "; primary" in text
     rows = [row for row in text.splitlines() if row.startswith("| ")]
@@ -188,7 +220,7 @@ def test_of_the_quick_study_no_published_number_is_compared():
 
 def test_the_markdown_has_the_numbers_and_one_note_for_a_reason(published):
     path = published({}, {"steps": ""}, {"steps": "", "value": "0.2"})
-    text = compare(_saved(table(), path.parent), path).markdown()
+    text = compare(_saved(table(), path.parent), path).text
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row[:1] == "|"]
     assert rows[0][:2] == ["score", "ours ± 95 % (n)"]  # the only setting stands before the table
     assert rows[2][:4] == ["mig", "0.400 ± 0.248 (3)", "0.300 ± 0.100 (5)", "A"]
@@ -200,7 +232,7 @@ def test_the_markdown_has_the_numbers_and_one_note_for_a_reason(published):
 
 def test_where_the_protocol_is_from_our_notes_the_source_says_so(published):
     path = published({"paper": "arXiv 1811.12359"})
-    text = compare(_saved(table(), path.parent), path).markdown()
+    text = compare(_saved(table(), path.parent), path).text
     assert (
         "- A: arXiv 1811.12359, Table 2; my copy; primary; protocol from the suite's notes, secondary" in text
     )

@@ -1,14 +1,15 @@
 """Published numbers: what is shipped keeps its sources, users' files are read or refused by line."""
 
 import csv
-import re
 
 import pytest
 
-from disentangle import find, ladder_published, published_names, published_scores
+from disentangle import find, ladder_published, published_names, published_protocols
 from disentangle.errors import InputError
 from disentangle.find import get
-from disentangle.published_scores import PROTOCOLS, REQUIRED, SCORES, read_published
+from disentangle.published_checks import metric_ids
+from disentangle.published_protocols import PROTOCOLS
+from disentangle.published_scores import REQUIRED, SCORES, read_published
 
 GOOD = {
     "paper": "A paper", "table": "Table 2", "dataset": "dSprites", "method": "β-VAE",
@@ -56,11 +57,13 @@ def test_every_protocol_has_a_source_and_names_what_there_is():
         assert line["sureness"] in ("primary", "secondary")
         assert line["method"] in ("", *find.names("method"))
         assert line["metric"] in ("", *find.names("metric"))
-        for id in filter(None, line["metric_id"].split(" or ")):
-            metric = get("metric", line["metric"])
-            stem, mode = re.fullmatch(r"(.+)@(\w+)(\[.*\])?", id).groups()[:2]
-            assert stem == metric.id.partition("@")[0]
-            assert metric.id.startswith(f"{stem}@{mode}") or mode in metric.modes
+        assert bool(metric_ids(line["metric_id"], line["metric"], "protocols.csv")) == bool(line["metric_id"])
+        assert line["sureness"] == "secondary" or not line["source"].startswith("notes")
+    keys = [
+        tuple(line[name] for name in ("metric_id", "dataset", "method", "metric", "other", "source"))
+        for line in lines
+    ]
+    assert len({key for key in keys if key[0]}) == len([key for key in keys if key[0]])
 
 
 @pytest.mark.parametrize("name", find.names("method"))
@@ -93,6 +96,8 @@ def test_names_of_papers_and_studies():
     assert [published_names.score(m)[1] for m in ("InfoM", "InfoE", "InfoC", "JEMMIG")] == [
         "infomec_m", "infomec_e", "infomec_c", "",
     ]  # fmt: skip
+    assert published_names.score("MIG-RMIG") == ("mig", "mig")
+    assert published_names.setting("C_fin=25, λ_od=10") == {"c_max": "25", "lambda_od": "10"}
     assert published_names.setting("vae.beta=4") == published_names.setting("beta = 4") == {"beta": "4"}
 
 
@@ -114,14 +119,31 @@ def test_the_protocol_of_a_known_paper_is_filled_in_and_the_row_counts_before_it
     assert one(paper=paper, steps="5").steps == 5
     assert one(paper="Locatello et al. 2019").steps is None  # one of two papers of theirs in that year
     assert (row.protocol, one().protocol) == ("secondary", "")
+    told = {
+        "steps": "5",
+        "batch": "5",
+        "lr": "1",
+        "latents": "5",
+        "data_source": "drawn",
+        "metric_id": "mig@1",
+    }
+    assert one(paper=paper, representation="mean", **told).protocol == ""  # none of it is used
+    assert one(paper=paper.replace("12359", "12359v4")).steps == 300_000
     weak = one(paper="arXiv 2002.02886", method="Ada-GVAE")
     assert dict(weak.fixed) == {"pairs": "dlib"}
 
 
+@pytest.mark.parametrize(("dataset", "decay"), [("Shapes3D", "0.1"), ("mpi3d_complex", "0.001")])
+def test_a_protocol_may_be_of_one_data_set(one, dataset, decay):
+    row = one(paper="arXiv 2305.18378", dataset=dataset, method="QLAE", hyperparameter="")
+    assert dict(row.fixed) == {"values": "10", "weight_decay": decay}
+    assert (row.steps, row.protocol) == (200_000, "secondary")
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_more_special_protocol_counts_wherever_it_stands(one, monkeypatch, order):
-    lines = published_scores._protocols()[::order]
-    monkeypatch.setattr(published_scores, "_protocols", lambda: lines)
+    lines = published_protocols.protocols()[::order]
+    monkeypatch.setattr(published_protocols, "protocols", lambda: lines)
     paper = "Hsu et al. 2023 QLAE (arXiv 2305.18378) via ICA paper"
     assert one(paper=paper, method="QLAE", metric="InfoM").metric_id == "infomec@paper[latents=discrete]"
     vae = one(paper=paper, metric="InfoM")
@@ -137,6 +159,7 @@ def test_the_more_special_protocol_counts_wherever_it_stands(one, monkeypatch, o
         ({"method": "DIP-VAE"}, "which DIP-VAE is not told"),
         ({"metric": "DCI"}, "taken as disentanglement"),
         ({"value": "30.1"}, "in percent"),
+        ({"std": "2.5"}, "in percent"),
     ],
 )
 def test_what_a_row_leaves_open_is_told(one, changed, said):
@@ -157,6 +180,24 @@ def test_what_a_row_leaves_open_is_told(one, changed, said):
         ({"source": " "}, "line 2: source is empty"),
         ({"steps": "many"}, "steps is 'many'"),
         ({"lr": "-1"}, "lr is '-1'"),
+        ({"lr": "0"}, "lr is '0'; expected a number above 0"),
+        ({"value": "0_3"}, "value is '0_3'; expected a number"),
+        ({"n_seeds": "1e30"}, "line 2: n_seeds is '1e30'; expected a whole number up to"),
+        (
+            {"paper": "A (arXiv 1811.12359) in B (arXiv 2002.02886)"},
+            "line 2: paper is .* several arXiv numbers",
+        ),
+        ({"statistic": "meen"}, "statistic in .*line 2: 'meen'; did you mean 'mean'"),
+        ({"representation": "men"}, "representation in .*line 2: 'men'; did you mean 'mean'"),
+        ({"data_source": "ofical"}, "data_source in .*line 2: 'ofical'; did you mean 'official'"),
+        ({"split": "without 10"}, "line 2: split 'without 10'"),
+        ({"metric_id": "migg@1"}, "metric_id in .*line 2: 'migg@1'; did you mean 'mig@1'"),
+        ({"metric_id": "mig@2"}, "metric_id in .*line 2: 'mig@2'; did you mean 'mig@1'"),
+        (
+            {"metric_id": "mig@1[row=5]"},
+            r"option of metric_id 'mig@1\[row=5\]' in .*'row'; did you mean 'rows'",
+        ),
+        ({"metric_id": "mig@1 or sap@1"}, "metric_id is 'sap@1', of another metric; expected one of mig"),
         ({"metricid": "mig@1"}, "column in .*mine.csv: 'metricid'; did you mean 'metric_id'"),
     ],
 )
