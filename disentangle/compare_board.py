@@ -87,7 +87,8 @@ def _published_table(
         row = [scores[place], _value(line["mean"], line["ci95_half_width"], line["n"])]
         row += [_value(given["value"], given["std"], given["n_seeds"]), papers.mark(_origin(given))]
         row += [signed(line["difference"]), signed(line["in_intervals"], 2)] if compared else []
-        rows.append([*row, f"{line['verdict']}: {why}" if compared and why else why or line["verdict"]])
+        verdict = line["verdict"].removeprefix("no verdict: ")
+        rows.append([*row, f"{verdict}: {why}" if compared and why else why or verdict])
     settings = [names[i] for i in lines.index]
     if len(set(settings)) == 1:
         return [f"{settings[0]}:", table([head, *rows])]
@@ -112,7 +113,9 @@ def _unmatched(unmatched: pd.DataFrame) -> list[str]:
             for reason, rows, names in zip(own["reason"], own["rows"], own["names"], strict=True)
         ]
         lines.append(f"{paper}: {', '.join(reasons)}")
-    return [f"**Nothing of ours beside {unmatched['rows'].sum()} further numbers**\n\n" + listed(lines)]
+    count = unmatched["rows"].sum()
+    numbers = f"{count} further number{'s' if count > 1 else ''}"
+    return [f"**Nothing of ours beside {numbers}**\n\n" + listed(lines)]
 
 
 def studies_board(found: Studies, ours: Side, theirs: Side) -> str:

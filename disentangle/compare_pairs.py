@@ -176,7 +176,7 @@ def _unlike(ours: Sequence[Cell], theirs: Sequence[Cell], free: set[str]) -> lis
     differ, flags = [], []
     for name, (first, second) in found.items():
         mine, other_ones = (sorted(values, key=by_size) for values in (first, second))
-        differ.append(f"{name} (ours {', '.join(mine)}; theirs {', '.join(other_ones)})")
+        differ.append(f"{name} (ours {some(mine, ', ')}; theirs {some(other_ones, ', ')})")
         flags += [f"--ours {name}={mine[0]}", f"--theirs {name}={other_ones[0]}"]
     return [
         f"Not compared, since settings that are alike in all else differ in {', '.join(differ)}; to set them "
@@ -191,4 +191,4 @@ def _way_told(way: tuple[tuple[str, Any, Any], ...], scores: Sequence[str]) -> s
 
 
 def _count(n: int) -> str:
-    return "1 cell" if n == 1 else f"{n} cells"
+    return "1 cell" if n == 1 else f"{n:,} cells"

@@ -90,14 +90,14 @@ def told(field: str, value: Any) -> str:
     return as_text(value) or "none"
 
 
-def some(texts: Sequence[str]) -> str:
+def some(texts: Sequence[str], between: str = "; ") -> str:
     """Texts in a sentence, the first few of many.
 
-    >>> some(["vae", "ae"]), some([str(i) for i in range(1000)])
-    ('vae; ae', '0; 1; 2; 3; 4; 5; and 994 more')
+    >>> some(["vae", "ae"]), some([str(i) for i in range(1000)], ", ")
+    ('vae; ae', '0, 1, 2, 3, 4, 5, and 994 more')
     """
     more = [f"and {len(texts) - MOST:,} more"] if len(texts) > MOST else []
-    return "; ".join([*texts[:MOST], *more])
+    return between.join([*texts[:MOST], *more])
 
 
 def seeds_told(seeds: Sequence[int]) -> str:

@@ -80,7 +80,10 @@ def test_what_thousands_of_runs_share_is_told_shortly(tmp_path):
     text = compare(saved(tmp_path, frame), tmp_path).text
     assert "(3,000 runs of 60 settings, seeds 0-49; 60 cells): beta_vae beta=0 on toy; " in text
     assert "; and 54 more." in text
-    assert max(map(len, text.splitlines())) < 300
+    other = frame.assign(run_key="b" + frame["run_key"], setting=frame["setting"].str.replace("=", "=9"))
+    apart = compare(tmp_path, saved(tmp_path / "b", other)).text
+    assert "beta (ours 0, 1, 2, 3, 4, 5, and 54 more; theirs 90, " in apart
+    assert max(map(len, (text + apart).splitlines())) < 300
 
 
 def test_runs_that_are_in_no_mean_are_told(tmp_path):

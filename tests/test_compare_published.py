@@ -219,13 +219,14 @@ def test_of_the_quick_study_no_published_number_is_compared():
 
 
 def test_the_markdown_has_the_numbers_and_one_note_for_a_reason(published):
-    path = published({}, {"steps": ""}, {"steps": "", "value": "0.2"})
+    path = published({}, {"steps": ""}, {"steps": "", "value": "0.2"}, {"std": ""})
     text = compare(_saved(table(), path.parent), path).text
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row[:1] == "|"]
     assert rows[0][:2] == ["score", "ours ± 95 % (n)"]  # the only setting stands before the table
     assert rows[2][:4] == ["mig", "0.400 ± 0.248 (3)", "0.300 ± 0.100 (5)", "A"]
     assert rows[2][4:] == ["+0.100", "+0.36", "no difference shown"]
-    assert [row[4:] for row in rows[3:]] == [["", "", "not compared: 1"]] * 2
+    assert [row[4:] for row in rows[3:5]] == [["", "", "not compared: 1"]] * 2
+    assert rows[5][4:] == ["+0.100", "", "no interval of theirs"]
     assert "- 1: steps: ours 5, theirs not told" in text
     assert "- A: A paper, Table 2; my copy; primary" in text
 
