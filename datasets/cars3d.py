@@ -70,4 +70,4 @@ def download() -> Path:
     return download_file(URL, _read_cars3d.ARCHIVE, _read_cars3d.OFFICIAL.md5)
 
 
-DATASET = Dataset(title="Cars3D", paper="Reed et al. 2015", load=load, download=download)
+DATASET = Dataset(title="Cars3D", paper="Reed et al. 2015", load=load, download=download, address=URL)

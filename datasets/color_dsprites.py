@@ -37,5 +37,10 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
 
 
 DATASET = Dataset(
-    title="Color-dSprites", paper="Locatello et al. 2019", load=load, download=dsprites.download
+    title="Color-dSprites",
+    paper="Locatello et al. 2019",
+    load=load,
+    download=dsprites.download,
+    address=dsprites.REPOSITORY,
+    licence=dsprites.DATASET.licence,
 )

@@ -20,7 +20,8 @@ from disentangle.find import Dataset
 from disentangle.images import PackedBits
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{FILE}"
+REPOSITORY = "https://github.com/google-deepmind/dsprites-dataset"
+URL = f"{REPOSITORY}/raw/master/{FILE}"
 FACTORS = ("shape", "scale", "orientation", "x", "y")
 DRAWN_NOTE = (
     "Redrawn from figures of the official repository (Apache-2.0; images made with LÖVE, zlib licence); "
@@ -72,4 +73,7 @@ def download() -> Path:
     return download_file(URL, FILE, _read_dsprites.OFFICIAL.md5)
 
 
-DATASET = Dataset(title="dSprites", paper="Matthey et al. 2017", load=load, download=download)
+DATASET = Dataset(
+    title="dSprites", paper="Matthey et al. 2017", load=load, download=download, address=REPOSITORY,
+    licence="Apache-2.0",
+)  # fmt: skip

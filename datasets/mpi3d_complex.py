@@ -39,4 +39,10 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     return load_variant(VARIANT, source, path)
 
 
-DATASET = Dataset(title="MPI3D-complex", paper="Gondal et al. 2019", load=load, download=VARIANT.download)
+DATASET = Dataset(
+    title="MPI3D-complex",
+    paper="Gondal et al. 2019",
+    load=load,
+    download=VARIANT.download,
+    address=VARIANT.url,
+)

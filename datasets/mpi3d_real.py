@@ -40,4 +40,6 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     return load_variant(VARIANT, source, path)
 
 
-DATASET = Dataset(title="MPI3D-real", paper="Gondal et al. 2019", load=load, download=VARIANT.download)
+DATASET = Dataset(
+    title="MPI3D-real", paper="Gondal et al. 2019", load=load, download=VARIANT.download, address=VARIANT.url
+)

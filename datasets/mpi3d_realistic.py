@@ -47,4 +47,10 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
     return load_variant(VARIANT, source, path)
 
 
-DATASET = Dataset(title="MPI3D-realistic", paper="Gondal et al. 2019", load=load, download=VARIANT.download)
+DATASET = Dataset(
+    title="MPI3D-realistic",
+    paper="Gondal et al. 2019",
+    load=load,
+    download=VARIANT.download,
+    address=VARIANT.url,
+)

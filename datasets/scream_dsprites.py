@@ -129,4 +129,10 @@ def download() -> Path:
     return dsprites.download()
 
 
-DATASET = Dataset(title="Scream-dSprites", paper="Locatello et al. 2019", load=load, download=download)
+DATASET = Dataset(
+    title="Scream-dSprites",
+    paper="Locatello et al. 2019",
+    load=load,
+    download=download,
+    address=dsprites.REPOSITORY,
+)

@@ -71,4 +71,7 @@ def download() -> Path:
     return download_file(URL, FILE, _read_shapes3d.OFFICIAL.md5)
 
 
-DATASET = Dataset(title="3DShapes", paper="Burgess and Kim 2018", load=load, download=download)
+DATASET = Dataset(
+    title="3DShapes", paper="Burgess and Kim 2018", load=load, download=download,
+    address="https://github.com/google-deepmind/3d-shapes", licence="Apache-2.0",
+)  # fmt: skip

@@ -87,4 +87,4 @@ def download() -> Path:
     return data_folder()
 
 
-DATASET = Dataset(title="SmallNORB", paper="LeCun et al. 2004", load=load, download=download)
+DATASET = Dataset(title="SmallNORB", paper="LeCun et al. 2004", load=load, download=download, address=URL)

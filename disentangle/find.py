@@ -93,12 +93,16 @@ class Dataset:
         load: ``(source, path) -> FactorData`` with ``source`` one of ``"auto"``, ``"official"``,
             ``"drawn"``, ``"user"`` and ``path`` the official file if the user named one.
         download: ``() -> path`` of the official file; asked for by the user only.
+        address: of the official repository or files.
+        licence: of that repository, by its SPDX name; empty where none is known.
     """
 
     title: str
     paper: str
     load: Callable[..., FactorData]
     download: Callable[[], Any] | None = None
+    address: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class Metric:
         lower_is_better: of the headline.
         matrices: which fields of the result are matrices (D, F) of codes and factors that a study keeps, and
             their units, such as ``{"mutual_information": "nats"}``.
+        units: of the scores that are no fractions, such as ``{"irs_active_codes": "codes"}``.
     """
 
     id: str
@@ -133,6 +138,7 @@ class Metric:
     of_models: bool = False
     lower_is_better: bool = False
     matrices: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def defaults(self) -> dict[str, Any]:
         """The options that a call without them takes."""

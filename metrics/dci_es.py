@@ -199,4 +199,5 @@ METRIC = Metric(
     function=dci_es,
     published={"train_points": 10_000, "test_points": 5_000, "nominal": ()},
     headline="dci_es_explicitness",
+    units={"dci_es_size": "factors per code"},
 )

@@ -231,4 +231,5 @@ METRIC = Metric(
     published={"train_points": 10_000, "test_points": 5_000, "batch": 64, "variance_points": 10_000},
     headline="factor_vae",
     modes=("dlib",),
+    units={"factor_vae_active": "codes"},
 )

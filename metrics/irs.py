@@ -173,4 +173,5 @@ METRIC = Metric(
     published={"points": 10_000, "quantile": 0.99},
     headline="irs",
     modes=("dlib",),
+    units={"irs_active_codes": "codes"},
 )

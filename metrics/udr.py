@@ -301,4 +301,5 @@ METRIC = Metric(
     headline="udr",
     modes=("dlib",),
     of_models=True,
+    units={"udr": "ratio"},
 )

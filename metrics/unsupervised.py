@@ -184,4 +184,10 @@ METRIC = Metric(
     published={"points": 10_000, "bins": 20},
     headline="unsupervised_gaussian_total_correlation",
     lower_is_better=True,
+    units={
+        "unsupervised_gaussian_total_correlation": "nats",
+        "unsupervised_gaussian_wasserstein_correlation": "squared units of the codes",
+        "unsupervised_gaussian_wasserstein_correlation_norm": "ratio",
+        "unsupervised_mutual_info_score": "nats",
+    },
 )
