@@ -9,11 +9,13 @@ from cyclopts import Parameter
 
 
 def publish(
-    study: Annotated[Path, Parameter(help="A study's folder; with --check any published one.")],
+    study: Annotated[
+        Path, Parameter(help="A study's folder or its study file; with --check of any package.")
+    ],
     /,
     *,
     license: Annotated[
-        str, Parameter(help="Of tables, rows and figures: CC-BY-4.0, CC0-1.0, ...; an unknown one lists all.")
+        str, Parameter(help="Of tables, rows and figures: CC-BY-4.0, CC-BY-SA-4.0, CC0-1.0 or ODC-BY-1.0.")
     ] = "CC-BY-4.0",
     title: Annotated[
         str | None, Parameter(help="Of the package; made of the study's name if left out.")
@@ -29,13 +31,14 @@ def publish(
         Path | None, Parameter(help="Also copy the package, and nothing else, into this folder.")
     ] = None,
     check: Annotated[
-        bool, Parameter(help="Verify a package instead: checksums, schema, tables against rows.", negative="")
+        bool, Parameter(help="Verify a package instead; nothing in it is changed.", negative="")
     ] = False,
 ) -> None:
-    """Check a study's tables against its rows and their schema, and make a data package of the folder.
+    """Build a study's tables, figures and page from its rows, and make a data package of the folder.
 
-    Writes datapackage.json (Frictionless Data: columns, types, units, licence, sources, commits, what is
-    missing) and SHA256SUMS. Rows of code that no commit holds are refused.
+    Writes datapackage.json (Frictionless Data: columns, types, scores and their units, licence, sources,
+    commits, what is missing) and SHA256SUMS. Rows of code that no commit holds are refused. --check compares
+    checksums, schema, and the tables and all such facts with what the rows give.
 
     Example: disentangle publish results/quick --out quick-1.0
 

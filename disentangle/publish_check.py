@@ -1,50 +1,130 @@
-"""Verify a published study: checksums, schema, and whether the tables are what the rows give."""
+"""Verify a published study: checksums, schema, and whether tables and descriptor are what the rows give."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from disentangle.errors import InputError
-from disentangle.publish_files import DESCRIPTOR, SUMS, file_of, published, read_row, rebuilt, stale
-from disentangle.publish_origins import commits, hardware, unclean
-from disentangle.publish_summary import check_summary
-from disentangle.rows import Row
-from disentangle.schema import TABLES, check_csv
-from disentangle.study import read_study
+import msgspec
+
+from disentangle.errors import InputError, convert
+from disentangle.publish_columns import short
+from disentangle.publish_files import (
+    DESCRIPTOR,
+    SUMS,
+    Contents,
+    contents,
+    file_of,
+    folder_of,
+    published,
+    rebuilt,
+    stale,
+)
+from disentangle.publish_package import departures, describe, maker
+from disentangle.schema import TABLES
 
 LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+WORDS = {"title", "description", "keywords"}  # for people; another version may word them otherwise
+SHOWN = 10  # problems that a message lists
+NOTHING = object()
+
+
+class Named(msgspec.Struct):
+    """A licence."""
+
+    name: str
+
+
+class Titled(msgspec.Struct):
+    """A contributor."""
+
+    title: str
+
+
+class Located(msgspec.Struct):
+    """A resource."""
+
+    path: str
+
+
+class Lacking(msgspec.Struct):
+    """A task that is not as planned."""
+
+    key: str
+    why: str
+
+
+class Missing(msgspec.Struct):
+    """What of the study is not there."""
+
+    of: list[Lacking] = []
+
+
+class Told(msgspec.Struct):
+    """What of a descriptor is taken as it stands; all else is compared with the rows and files."""
+
+    title: str
+    licenses: list[Named]
+    resources: list[Located]
+    missing: Missing
+    made_by: dict[str, Any] = {}
+    contributors: list[Titled] = []
+
+
+def verify(folder: str | Path) -> tuple[list[str], str]:
+    """The problems that `check` finds in a package, and what is to be said of it."""
+    problems = check(folder)
+    if problems:
+        return problems, f"{folder}: {len(problems)} problems:\n{some(problems)}"
+    place = folder_of(folder)
+    names = [*listed(place)]
+    again = [name for name in TABLES if name in names]
+    others = Counter(name.partition("/")[0] for name in names if name not in (*again, DESCRIPTOR))
+    parts = [f"{part}/ ({n})" if (place / part).is_dir() else part for part, n in sorted(others.items())]
+    lines = [
+        f"{folder}: all {len(names)} files are as they were published",
+        f"built from the rows again and compared: {', '.join(again)}, and what {DESCRIPTOR} says (but for "
+        "title, licence and contributors)",
+        f"by checksum only: {', '.join(parts)}",
+    ]
+    return [], "\n".join(lines)
+
+
+def some(problems: list[str]) -> str:
+    """The first problems, one a line, and how many others there are."""
+    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+    return "\n".join(f"  {line}" for line in [*problems[:SHOWN], *more])
 
 
 def check(folder: str | Path) -> list[str]:
     """What is wrong with a package, a sentence each; none if all is well. Nothing is changed.
 
     - Every file of ``SHA256SUMS`` is there with its checksum, and no published file beside them.
-    - ``datapackage.json`` tells the sizes, checksums, commits and hardware that are there.
-    - The CSV files keep to their schema, and the summary is that of the table.
-    - The rows give these tables again, within rounding. This needs no data set.
+    - The CSV files keep to their schema.
+    - The rows give the tables again, within rounding. This needs no data set.
+    - ``datapackage.json`` tells of files, schema, sources, commits and whatever else the rows say, but for
+      title, licence and contributors, which only its author knows.
 
     Args:
-        folder: the package's, such as one that was received; it may be the study's own.
+        folder: the package's, such as one that was received, or its study file; it may be the study's own.
     """
-    folder = Path(folder)
+    folder = folder_of(folder)
     if not (folder / SUMS).is_file():
         return [f"{folder / SUMS} is missing; expected a folder that `disentangle publish` made"]
+    problems = list[str]()
     try:
-        published(folder)
+        problems += _checksums(folder)
+        found = contents(folder)
+        told = departures(found)
+        problems += [*told, *stale(folder, rebuilt(found.study, folder, found.rows))]
+        problems += [] if told else _descriptor(found)
     except InputError as error:
-        return [str(error)]
-    problems = list(_checksums(folder))
-    rows, told = _rows(folder)
-    problems += told
-    problems += _descriptor(folder, rows)
-    for name in TABLES:
-        problems += check_csv(folder / name) if (folder / name).exists() else []
-    problems += check_summary(folder / "table.csv", folder / "summary.csv")
-    return problems + ([] if told else list(_rebuilt(folder, rows)))
+        problems.append(str(error))
+    return [*_other_version(folder), *problems] if problems else []
 
 
 def listed(folder: Path) -> dict[str, str]:
@@ -75,10 +155,15 @@ def _checksums(folder: Path) -> Iterator[str]:
     except (OSError, UnicodeDecodeError) as error:
         yield f"{folder / SUMS} cannot be read: {error}"
         return
+    seen = set[str]()
     for number, line in enumerate(lines, 1):
         match = LINE.fullmatch(line)
         if not match or not _inside(match[2]):
-            yield f"{folder / SUMS}: line {number}: found {line!r}, expected a SHA-256 and a path in here"
+            yield f"{folder / SUMS}: line {number}: found {short(line)}, expected a SHA-256 and a path here"
+        elif match[2] in seen:
+            yield f"{folder / SUMS}: line {number}: {match[2]} is there twice; expected each file once"
+        else:
+            seen.add(match[2])
     known = listed(folder)
     for name, expected in known.items():
         if not (folder / name).is_file():
@@ -96,50 +181,94 @@ def _checksums(folder: Path) -> Iterator[str]:
             yield f"{folder / name} is not in {SUMS}"
 
 
-def _rows(folder: Path) -> tuple[list[Row], list[str]]:
-    """The rows, and what is wrong with those that are none."""
-    rows, problems = [], []
-    for name in published(folder):
-        if name.startswith("rows/"):
-            try:
-                rows.append(read_row(folder / name))
-            except InputError as error:
-                problems.append(str(error))
-    return rows, problems or ([] if rows else [f"{folder} has no rows; expected rows/KEY.json"])
-
-
-def _descriptor(folder: Path, rows: list[Row]) -> Iterator[str]:
-    """What the descriptor says otherwise than the files and the rows."""
+def _read(folder: Path) -> tuple[dict[str, Any], Told]:
+    """The descriptor, and what of it is taken as it stands."""
     path = folder / DESCRIPTOR
     try:
-        content: Any = json.loads(path.read_bytes())
-        told = {one["path"]: (one["bytes"], one["hash"]) for one in content["resources"]}
-    except FileNotFoundError:  # which the checksums told
-        return
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        yield f"{path} is no descriptor of a package: {type(error).__name__}: {error}"
-        return
-    here = {name: file_of(folder / name) for name in published(folder) if not name.startswith("rows/")}
-    for name in sorted({*told, *here}):
-        expected = (here[name].bytes, f"sha256:{here[name].sha256}") if name in here else "no such file"
-        if told.get(name) != expected:
-            found = told.get(name, "nothing")
-            yield f"{path}: resource {name!r}: found {found}, expected {expected}"
-    try:
-        dirty = sorted(unclean(rows))
-        facts: dict[str, Any] = {"commits": commits(rows), "hardware": hardware(rows)}
-    except (KeyError, TypeError, AttributeError):  # a row of another form, of which no table can be built
-        return
-    facts |= {"dirty": bool(dirty), "dirty_rows": dirty}
-    for name, expected in facts.items():
-        if content.get(name) != expected:
-            yield f"{path}: {name}: found {content.get(name)!r}, by the rows it is {expected!r}"
+        content = json.loads(path.read_bytes())
+        return content, convert(content, Told, f"{path}:")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no descriptor of a package: {error}") from error
 
 
-def _rebuilt(folder: Path, rows: list[Row]) -> Iterator[str]:
-    """How the tables differ from those that the rows give."""
+def _descriptor(found: Contents) -> Iterator[str]:
+    """What the descriptor says otherwise than the files and the rows."""
+    content, told = _read(found.folder)
+    path = found.folder / DESCRIPTOR
+    states = {one.key: one.why for one in told.missing.of if one.why in ("failed", "running")}
+    if len(told.licenses) != 1:
+        yield f"{path}: licenses has {len(told.licenses)} entries; expected one"
+        return
+    authors = [author.title for author in told.contributors]
+    expected = describe(
+        found,
+        license=told.licenses[0].name,
+        state=lambda task: states.get(task.key(), ""),
+        title=told.title,
+        contributors=authors,
+    )
+    paths = Counter(one.path for one in told.resources)
+    yield from (f"{path}: resource {short(one)} is there {n} times" for one, n in paths.items() if n > 1)
+    one, other = (_comparable(each, told.made_by == maker()) for each in (content, expected))
+    yield from (f"{path}: {difference}" for difference in differences(one, other))
+
+
+def _comparable(descriptor: dict[str, Any], words: bool) -> dict[str, Any]:
+    """A descriptor with its resources by path and without its maker; of another version's without texts."""
+    kept = {name: value for name, value in descriptor.items() if words or name not in WORDS}
+    resources = {one["path"]: one if words else _without_words(one) for one in descriptor["resources"]}
+    return kept | {"made_by": "", "resources": resources}
+
+
+def _without_words(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_words(one) for name, one in value.items() if name not in WORDS}
+    return [_without_words(one) for one in value] if isinstance(value, list) else value
+
+
+def differences(found: Any, expected: Any, at: str = "") -> Iterator[str]:
+    """Where two JSON values differ.
+
+    >>> list(differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}], "c": "d"}))
+    ['a[1].b: found 2, expected 3', "c: found nothing, expected 'd'"]
+    """
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for name in dict.fromkeys([*expected, *found]):
+            place = f"{at}.{name}" if at else str(name)
+            yield from differences(found.get(name, NOTHING), expected.get(name, NOTHING), place)
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for i, (one, other) in enumerate(zip(found, expected, strict=True)):
+            yield from differences(one, other, f"{at}[{i}]")
+    elif type(found) is not type(expected) or found != expected:
+        yield f"{at}: found {_said(found)}, expected {_said(expected)}"
+
+
+def _said(value: Any) -> str:
+    """A JSON value in a message, cut where it is long."""
+    if value is NOTHING:
+        return "nothing"
+    if isinstance(value, list):
+        return f"{len(value)} ({_cut(', '.join(map(str, value[:3])))})" if value else "none"
+    return short(value) if isinstance(value, str) else _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _other_version(folder: Path) -> Iterator[str]:
+    """That a package with problems was made by another version, which may be the reason."""
     try:
-        study = read_study(folder, data=False)
-        yield from stale(folder, rebuilt(study, folder, rows), exact=False)
-    except InputError as error:
-        yield str(error)
+        made = _read(folder)[1].made_by
+    except InputError:
+        return
+    if made != maker():
+        yield (
+            f"{folder / DESCRIPTOR}: made_by: {_version(made)}, and this is {_version(maker())}: that "
+            "may be the reason for what follows; check with the former"
+        )
+
+
+def _version(made: dict[str, Any]) -> str:
+    told = f"version {made.get('version', 'unknown')}, commit {str(made.get('commit') or 'unknown')[:12]}"
+    return told + (" with changes" if made.get("dirty") else "")

@@ -25,6 +25,15 @@ FORMS: dict[Kind, tuple[re.Pattern[str], str]] = {
 HYPER = "hyper."  # begins the columns of hyperparameters
 
 
+def short(text: str, most: int = 60) -> str:
+    """A text in quotes for a message, cut where it is long.
+
+    >>> short("a" * 99, 6)
+    "'aaa...'"
+    """
+    return repr(text if len(text) <= most else f"{text[: most - 3]}...")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One column of a CSV file.
@@ -96,7 +105,7 @@ class Table:
         title: a few words for people.
         description: what a line is.
         columns: in their order.
-        key: the columns of which no two lines have the same values.
+        key: the columns of which no two lines have the same values; none where there are none.
         hyper: whether a column per hyperparameter follows, in the order of their names.
     """
 
@@ -116,11 +125,11 @@ class Table:
             hyper: the columns of hyperparameters; see `hyper_column`.
         """
         never_missing = {column.name for column in self.columns if column.required or column.blank}
-        primary = set(self.key) <= never_missing
+        key = {"uniqueKeys": [list(self.key)]} if self.key else {}
         return {
             "fields": [column.descriptor() for column in (*self.columns, *hyper)],
             "missingValues": [""],
-            **({"primaryKey": list(self.key)} if primary else {"uniqueKeys": [list(self.key)]}),
+            **({"primaryKey": list(self.key)} if self.key and never_missing.issuperset(self.key) else key),
         }
 
 
@@ -171,8 +180,21 @@ def _about(method: str, hyper: str) -> tuple[str, str]:
     return described.title, next((t.strip() for heads, t in said.items() if hyper in heads.split(", ")), "")
 
 
-def departures(path: Path, table: Table) -> list[str]:
-    """What of a CSV file departs from its schema; see `disentangle.schema.check_csv`."""
+def check_csv(path: Path, table: Table) -> list[str]:
+    """What of a CSV file departs from its schema, read as text: a sentence each, none if all is well.
+
+    Columns that are missing, unknown, twice or in another order; cells of the wrong type, missing, or out of
+    their limits; two lines with the same key. Each names the file, the line, the column, what was found and
+    what was expected.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "table.csv"
+    >>> _ = path.write_text("seed\\n-1\\n")
+    >>> seed = Column(name="seed", type="integer", title="Seed", minimum=0)
+    >>> [told] = check_csv(path, Table(title="", description="", columns=(seed,), key=()))
+    >>> told.partition(": ")[2]
+    "line 2, column 'seed': found '-1', expected at least 0"
+    """
     try:
         with csv_reader(path) as reader:
             header: list[str] = next(reader, [])
@@ -207,8 +229,10 @@ def _header(path: Path, header: list[str], table: Table) -> list[str]:
     wanted = [*known, *hyper]
     expected = f"expected {', '.join(known)}" + (f" and {HYPER}<name>" if table.hyper else "")
     problems = [f"the column {name!r} is missing; {expected}" for name in known if name not in header]
-    problems += [f"unknown column {n!r}; {expected}" for n in dict.fromkeys(header) if n not in wanted]
-    problems += [f"the column {n!r} is there {header.count(n)} times" for n in wanted if header.count(n) > 1]
+    problems += [f"unknown column {short(n)}; {expected}" for n in dict.fromkeys(header) if n not in wanted]
+    problems += [
+        f"the column {short(n)} is there {header.count(n)} times" for n in wanted if header.count(n) > 1
+    ]
     if not problems and header != wanted:
         i = next(i for i, (one, other) in enumerate(zip(header, wanted, strict=True)) if one != other)
         problems = [f"column {i + 1} is {header[i]!r}, expected {wanted[i]!r}: the order is another"]
@@ -229,10 +253,10 @@ def _lines(path: Path, reader: Any, header: list[str], table: Table) -> Iterator
             if text in right[i]:
                 continue
             if i < len(table.columns) and (expected := table.columns[i].expected(text)):
-                yield f"{path}: line {line}, column {header[i]!r}: found {text!r}, expected {expected}"
+                yield f"{path}: line {line}, column {header[i]!r}: found {short(text)}, expected {expected}"
             else:
                 right[i].add(text)
         key = tuple(cells[place] for place in places)
-        if (before := seen.setdefault(key, line)) != line:
-            said = ", ".join(f"{n} {text!r}" for n, text in zip(table.key, key, strict=True))
+        if places and (before := seen.setdefault(key, line)) != line:
+            said = ", ".join(f"{n} {short(text)}" for n, text in zip(table.key, key, strict=True))
             yield f"{path}: line {line}: the same key as line {before}: {said}; expected each once"

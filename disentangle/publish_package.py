@@ -8,39 +8,38 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from disentangle.errors import InputError, unknown
-from disentangle.publish_columns import HYPER, Column, csv_reader, hyper_column, type_of
+from disentangle.errors import unknown
+from disentangle.provenance import commit, version
+from disentangle.publish_columns import HYPER, Column, Table, check_csv, csv_reader, hyper_column
+from disentangle.publish_facts import (
+    commits,
+    dirty_text,
+    hardware,
+    missing,
+    missing_text,
+    scores,
+    sources,
+    states,
+    unclean,
+)
 from disentangle.publish_files import Contents, File
-from disentangle.publish_missing import missing, missing_text
-from disentangle.publish_origins import commits, dirty_text, hardware, sources, states, unclean
-from disentangle.schema import TABLES
-from disentangle.study import datasets
+from disentangle.schema import TABLES, figure
+from disentangle.study import Task, datasets
 
-COMMONS, SOURCE = "https://creativecommons.org", "https://opensource.org/licenses"
+COMMONS = "https://creativecommons.org"
 LICENSES = {
     "CC-BY-4.0": ("Creative Commons Attribution 4.0 International", f"{COMMONS}/licenses/by/4.0/"),
     "CC-BY-SA-4.0": (
-        "Creative Commons Attribution Share-Alike 4.0 International",
-        f"{COMMONS}/licenses/by-sa/4.0/",
-    ),
-    "CC-BY-NC-4.0": (
-        "Creative Commons Attribution Non-Commercial 4.0 International",
-        f"{COMMONS}/licenses/by-nc/4.0/",
+        "Creative Commons Attribution Share-Alike 4.0 International", f"{COMMONS}/licenses/by-sa/4.0/",
     ),
     "CC0-1.0": ("CC0 1.0 Universal", f"{COMMONS}/publicdomain/zero/1.0/"),
     "ODC-BY-1.0": (
         "Open Data Commons Attribution License 1.0", "https://opendatacommons.org/licenses/by/1-0/",
     ),
-    "ODbL-1.0": (
-        "Open Data Commons Open Database License 1.0", "https://opendatacommons.org/licenses/odbl/1-0/",
-    ),
-    "MIT": ("MIT License", f"{SOURCE}/MIT"),
-    "BSD-3-Clause": ("BSD 3-Clause License", f"{SOURCE}/BSD-3-Clause"),
-    "Apache-2.0": ("Apache License 2.0", "https://www.apache.org/licenses/LICENSE-2.0"),
 }  # fmt: skip
 MEDIA = {
     "csv": "text/csv", "gif": "image/gif", "html": "text/html", "md": "text/markdown", "png": "image/png",
@@ -80,25 +79,28 @@ def describe(
     found: Contents,
     *,
     license: str,
+    state: Callable[[Task], str],
     title: str = "",
     contributors: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The descriptor of a study.
 
-    Beside the standard's fields it has ``study``; ``commits``, what the software was; ``dirty`` and
-    ``dirty_rows``, whether and which rows no commit tells the code of; ``missing``, what of the study is not
-    there; ``hardware``.
+    Beside the standard's fields it has ``study``; ``made_by``, what wrote the descriptor; ``commits``, what
+    the software of the rows was; ``dirty`` and ``dirty_rows``, whether and which rows no commit tells the
+    code of; ``hardware``; ``scores``, with metric, unit and which way is better; ``missing``, what of the
+    study is not there.
 
     Args:
-        found: the study's contents.
+        found: the study's contents, of which the CSV files keep to their schema.
         license: a name of `LICENSES`.
+        state: see `disentangle.publish_facts.missing`.
         title: for people; made of the study's name if left out.
-        contributors: names of people, the authors.
+        contributors: names of people, the authors; empty ones are left out.
     """
     study, dirty = found.study, unclean(found.rows)
-    authors = [{"title": name, "role": "author"} for name in contributors]
+    authors = [{"title": name.strip(), "role": "author"} for name in contributors if name.strip()]
     versions = states(found.rows, "version")
-    lacking = missing(found)
+    lacking = missing(study, found.rows, found.files, state)
     told = [
         f"{study.description.rstrip('. ')}." if study.description else "",
         dirty_text(found.rows),
@@ -117,13 +119,38 @@ def describe(
         **({"contributors": authors} if authors else {}),
         "keywords": ["disentanglement", "representation learning", "benchmark", *datasets(study)],
         "study": study.name,
+        "made_by": maker(),
         "commits": commits(found.rows),
         "dirty": bool(dirty),
         "dirty_rows": sorted(dirty),
         "hardware": hardware(found.rows),
+        "scores": scores(found.rows),
         "missing": lacking,
         "resources": resources(found),
     }
+
+
+def maker() -> dict[str, Any]:
+    """The version that runs, and the state of its code."""
+    head, dirty = commit()
+    return {"version": version(), "commit": head, "dirty": dirty}
+
+
+def departures(found: Contents) -> list[str]:
+    """What of the CSV files departs from their schemas; see `disentangle.publish_columns.check_csv`."""
+    paths = (path for path in found.files if path.endswith(".csv"))
+    return [told for path in paths for told in check_csv(found.folder / path, table_of(found.folder / path))]
+
+
+def table_of(path: Path) -> Table:
+    """The schema of a study's CSV file, by its name, or of a figure's, by the columns that it has."""
+    if path.name in TABLES:
+        return TABLES[path.name]
+    try:
+        with csv_reader(path) as reader:
+            return figure(next(reader, []))
+    except (csv.Error, ValueError):  # no CSV file, which `check_csv` tells
+        return figure([])
 
 
 def resources(found: Contents) -> list[dict[str, Any]]:
@@ -151,9 +178,7 @@ def _resource(folder: Path, path: str, file: File) -> dict[str, Any]:
     if ending != "csv":
         return about
     about |= {"profile": "tabular-data-resource", "type": "table"}
-    if path not in TABLES:
-        return about | {"schema": _inferred(folder / path)}
-    table = TABLES[path]
+    table = table_of(folder / path)
     hyper = hyper_columns(folder / path) if table.hyper else []
     return about | {"description": table.description, "schema": table.descriptor(hyper)}
 
@@ -184,18 +209,3 @@ def hyper_columns(path: Path) -> list[Column]:
         )
         for place in places
     ]
-
-
-def _inferred(path: Path) -> dict[str, Any]:
-    """The schema of a figure's numbers: names, and the types that the cells have."""
-    try:
-        with csv_reader(path) as reader:
-            header: list[str] = next(reader, [])
-            lines = [cells for cells in reader if cells]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no CSV file in UTF-8: {error}") from error
-    if any(len(cells) != len(header) for cells in lines) or len(set(header)) < len(header):
-        raise InputError(f"{path} is no table; expected as many cells in each line as there are names")
-    kinds = [type_of(cells[i] for cells in lines) for i in range(len(header))]
-    columns = [Column(name=name, type=kind, title=name) for name, kind in zip(header, kinds, strict=True)]
-    return {"fields": [column.descriptor() for column in columns], "missingValues": [""]}

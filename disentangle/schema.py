@@ -1,8 +1,8 @@
-"""The schema of a study's CSV files: every column of them is described here, and checked by `check_csv`.
+"""The schema of a study's CSV files: every column of them is described here.
 
-Types and constraints are those of the Table Schema standard (datapackage.org). An empty cell is a missing
-value, but in columns that are `blank`, where the empty text is a value: no hyperparameters, no split, a
-diverged run's one line.
+`disentangle.publish_columns.check_csv` tells what in a file departs from it. Types and constraints are those
+of the Table Schema standard (datapackage.org). An empty cell is a missing value, but in columns that are
+`blank`, where the empty text is a value: no hyperparameters, no split, a diverged run's one line.
 
 >>> [column.name for column in TABLES["table.csv"].columns if column.unit == "seconds"]
 ['train_seconds', 'encode_seconds', 'metric_seconds']
@@ -10,11 +10,10 @@ diverged run's one line.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-from disentangle.errors import unknown
-from disentangle.publish_columns import Column, Kind, Table, departures
+from disentangle.publish_columns import Column, Kind, Table
 
 
 def _column(name: str, type_: Kind, title: str, description: str, **options: Any) -> Column:
@@ -49,8 +48,9 @@ DATASET = _text("dataset", "Data set", "Its name in the suite, or that of a user
 SOURCE = _text(
     "source", "Source of the images",
     "official: a file whose checksum or content was verified. drawn: redrawn by the suite. user: a user's "
-    "own images, or a file of the official form with another checksum; the digits are its checksum's first.",
-    required=True, pattern=r"^(official|drawn|user:[0-9a-f]{1,8})$",
+    "own images, or a file of the official form with another checksum. Digits behind it are the first of the "
+    "images' checksum, where the source alone does not say which images.",
+    required=True, pattern=r"^((official|drawn)(:[0-9a-f]{1,8})?|user:[0-9a-f]{1,8})$",
 )  # fmt: skip
 SETTING = "Hyperparameters in one text, such as beta=1, k=rnd; empty where there are none."
 LIKE = (
@@ -111,7 +111,11 @@ TABLE = Table(
             "status", "Status", "diverged: a loss was not finite.", required=True, enum=("done", "diverged")
         ),
         *SCORED,
-        _number("value", "Value", "The score, with repeats their mean; missing where it is not finite."),
+        _number(
+            "value", "Value",
+            "The score, with repeats their mean, in the unit that datapackage.json has under scores; missing "
+            "where it is not finite.",
+        ),
         _number(
             "metric_std", "Standard deviation of the metric",
             "Of the score over the repeats (n - 1), the metric's own noise; missing for one repeat.",
@@ -213,28 +217,50 @@ SELECTION = Table(
 
 TABLES = {"table.csv": TABLE, "summary.csv": SUMMARY, "selection.csv": SELECTION}
 
+PARTS = {"method": "between methods", "setting": "between settings of a method", "seed": "between seeds"}
+DRAWN = (
+    _text("hyperparameter", "Hyperparameter", "That of the horizontal axis."),
+    _number("hyper_value", "Value of the hyperparameter", "On the horizontal axis."),
+    _text("others", "Others", "What else tells lines of one method apart, such as k=1.", blank=True),
+    *(
+        column
+        for of in "ab"
+        for column in (
+            _text(f"metric_id_{of}", f"Metric id {of}", "Of one of two metrics; see metric_id."),
+            _text(f"score_{of}", f"Score {of}", "The headline of that metric."),
+            _column(f"lower_is_better_{of}", "boolean", f"Less is better of {of}", "Of that headline."),
+        )
+    ),
+    _number(
+        "spearman", "Rank correlation",
+        "Spearman's, over n models; missing for fewer than three models, or where a score is constant.",
+        minimum=-1, maximum=1,
+    ),
+    _whole("methods", "Methods", "How many methods the models have.", 1),
+    _whole("settings", "Settings", "How many settings the models have.", 1),
+    _whole("models", "Models", "How many models have the score.", 1),
+    *(
+        _number(f"share_{part}", f"Share of the {part}", f"Sum of squares {told}, over that of all.")
+        for part, told in PARTS.items()
+    ),
+    *(
+        _number(f"chance_{part}", f"Share of the {part} by chance", f"As if only seeds mattered: {told}.")
+        for part, told in PARTS.items()
+    ),
+    *(
+        _number(f"adjusted_{part}", f"Share of the {part}, adjusted", f"Omega squared, {told}.")
+        for part, told in PARTS.items()
+    ),
+    _text("note", "Note", "Why shares are missing.", blank=True),
+)  # fmt: skip
+KNOWN = {column.name: column for column in (*DRAWN, *TABLE.columns, *SUMMARY.columns)}
 
-def check_csv(path: str | Path, table: Table | None = None) -> list[str]:
-    """What of a CSV file departs from its schema, read as text: a sentence each, none if all is well.
 
-    Columns that are missing, unknown, twice or in another order; cells of the wrong type, missing, or out of
-    their limits; two lines with the same key. Each names the file, the line, the column, what was found and
-    what was expected.
+def figure(header: Iterable[str]) -> Table:
+    """The schema of a figure's numbers, by the names in the file's first line; any may be there.
 
-    Args:
-        path: the file.
-        table: its schema; by the file's name, of `TABLES`, if left out.
-
-    Raises:
-        InputError: no schema is known for a file of that name.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "summary.csv"
-    >>> _ = path.write_text("kind,method\\n")
-    >>> check_csv(path)[0].partition(": ")[2][:47]
-    "line 1: the column 'dataset' is missing; expect"
+    >>> [column.title for column in figure(["dataset", "spearman"]).columns]
+    ['Data set', 'Rank correlation']
     """
-    path = Path(path)
-    if table is None and path.name not in TABLES:
-        raise unknown("CSV file of a study", path.name, TABLES)
-    return departures(path, table or TABLES[path.name])
+    columns = (KNOWN.get(name, Column(name=name, type="string", title=name)) for name in header)
+    return Table(title="", description="The numbers that are drawn.", columns=tuple(columns), key=())
