@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -102,6 +102,7 @@ def test_the_verdict_is_of_the_corrected_p():
     assert set(raw["verdict"]) == {"no difference shown"}
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 100)] * 2), min_size=2, max_size=5))
 def test_swapping_the_studies_swaps_the_answer(values):
     ours = table([a / 100 for a, _ in values])
