@@ -24,8 +24,8 @@ from disentangle.publish_files import (
     SUMS,
     Contents,
     building,
-    contents,
     file_of,
+    files_of,
     folder_of,
     other_rules,
     rows_of,
@@ -110,6 +110,7 @@ def publish(
 
     folder = folder_of(folder)
     license_of(license)
+    before = files_of(folder, "rows/")
     study, rows = read_study(folder, data=False), rows_of(folder)
     place = None if out is None else _place(Path(out), folder, study)
     if not allow_dirty and (told := dirty_text(rows)):
@@ -119,8 +120,8 @@ def publish(
         )
     with building(folder):
         write_tables_and_page([folder], other_rules(study, folder))
-    found = contents(folder)
-    if found.rows != rows:
+    found = Contents(folder, study, rows, files_of(folder))
+    if before != {name: file for name, file in found.files.items() if name.startswith("rows/")}:
         raise InputError(f"{folder}: its rows changed while it was published; publish again when they do not")
     if problems := departures(found):
         raise InputError(f"{folder} is not published:\n{some(problems)}")

@@ -11,14 +11,15 @@ from typing import Any
 
 import msgspec
 
-from disentangle.errors import InputError, convert
-from disentangle.publish_columns import short
+from disentangle.errors import InputError
+from disentangle.publish_columns import cut, short
 from disentangle.publish_files import (
     DESCRIPTOR,
     SUMS,
     Contents,
     contents,
     file_of,
+    fitting,
     folder_of,
     published,
     rebuilt,
@@ -186,7 +187,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], Told]:
     path = folder / DESCRIPTOR
     try:
         content = json.loads(path.read_bytes())
-        return content, convert(content, Told, f"{path}:")
+        return content, fitting(content, Told, f"{path}:")
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no descriptor of a package: {error}") from error
 
@@ -248,12 +249,8 @@ def _said(value: Any) -> str:
     if value is NOTHING:
         return "nothing"
     if isinstance(value, list):
-        return f"{len(value)} ({_cut(', '.join(map(str, value[:3])))})" if value else "none"
-    return short(value) if isinstance(value, str) else _cut(str(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"{len(value)} ({cut(', '.join(map(str, value[:3])))})" if value else "none"
+    return short(value) if isinstance(value, str) else cut(str(value))
 
 
 def _other_version(folder: Path) -> Iterator[str]:

@@ -25,13 +25,18 @@ FORMS: dict[Kind, tuple[re.Pattern[str], str]] = {
 HYPER = "hyper."  # begins the columns of hyperparameters
 
 
-def short(text: str, most: int = 60) -> str:
-    """A text in quotes for a message, cut where it is long.
+def cut(text: str, most: int = 60) -> str:
+    """A text for a message, cut where it is long.
 
-    >>> short("a" * 99, 6)
-    "'aaa...'"
+    >>> cut("a" * 99, 6)
+    'aaa...'
     """
-    return repr(text if len(text) <= most else f"{text[: most - 3]}...")
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def short(text: str) -> str:
+    """A text in quotes for a message, cut where it is long."""
+    return repr(cut(text))
 
 
 @dataclass(frozen=True, kw_only=True)

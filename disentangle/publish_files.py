@@ -20,7 +20,7 @@ import msgspec
 from disentangle.errors import InputError, convert
 from disentangle.figure_style import SOFTWARE
 from disentangle.files import reading
-from disentangle.publish_columns import FORMS, csv_reader, long_cells, short
+from disentangle.publish_columns import FORMS, csv_reader, cut, long_cells, short
 from disentangle.rows import FORMAT, Row, stored_row
 from disentangle.rules import parse_rule
 from disentangle.schema import TABLES
@@ -51,6 +51,15 @@ class OfScore(msgspec.Struct):
     provenance: Origin | None = None
 
 
+class OfData(msgspec.Struct):
+    """Of a row's data, what a descriptor tells."""
+
+    name: str
+    source: str
+    checksum: str
+    note: str = ""
+
+
 class OfRow(msgspec.Struct):
     """Of a row, what a descriptor and the tables' order rest on."""
 
@@ -58,7 +67,7 @@ class OfRow(msgspec.Struct):
     kind: Literal["run", "calibration", "ranking"]
     study: str
     run: dict[str, Any]
-    data: dict[str, Any]
+    data: OfData
     status: str
     scores: list[OfScore]
     provenance: Origin
@@ -108,8 +117,12 @@ def contents(folder: Path) -> Contents:
         InputError: there is no study file or row, a row is damaged, or a file's name cannot stand in a list
             of checksums.
     """
-    study, rows = read_study(folder, data=False), rows_of(folder)
-    return Contents(folder, study, rows, {name: file_of(folder / name) for name in published(folder)})
+    return Contents(folder, read_study(folder, data=False), rows_of(folder), files_of(folder))
+
+
+def files_of(folder: Path, place: str = "") -> dict[str, File]:
+    """Every published file by its path in the folder, or those in one place of it, such as ``"rows/"``."""
+    return {name: file_of(folder / name) for name in published(folder) if name.startswith(place)}
 
 
 def published(folder: Path) -> list[str]:
@@ -127,8 +140,8 @@ def published(folder: Path) -> list[str]:
             if not path.name.startswith(".") and (place != "figures" or _is_drawn(path))
         ]
     for name in found:
-        if re.search(r"[\\\n\r]", name):
-            raise InputError(f"{folder} has the file {name!r}; expected a name without \\ and line ends")
+        if re.search(r"[\\\n\r\ud800-\udfff]", name):
+            raise InputError(f"{folder} has the file {name!r}; expected UTF-8 without \\ and line ends")
     return sorted(found)
 
 
@@ -166,10 +179,18 @@ def rows_of(folder: Path) -> list[Row]:
 def _row(path: Path) -> Row:
     with reading(path):
         row = stored_row(path)
-    convert(row, OfRow, f"{path}:")
+    fitting(row, OfRow, f"{path}:")
     if row["format"] != FORMAT:
         raise InputError(f"{path}: format is {row['format']!r}; expected {FORMAT}, that of this version")
     return row
+
+
+def fitting(content: Any, kind: Any, what: str) -> Any:
+    """`disentangle.errors.convert`, whose messages have all that was found, with messages that are cut."""
+    try:
+        return convert(content, kind, what)
+    except InputError as error:
+        raise InputError(cut(str(error), 300)) from error
 
 
 def rebuilt(study: Study, folder: Path, rows: list[Row]) -> dict[str, bytes]:

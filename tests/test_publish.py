@@ -231,7 +231,9 @@ def test_what_changes_meanwhile_is_not_published(folder, tmp_path, monkeypatch):
             r"provenance.commit is \[1\]: expected `str | null`",
         ),
         (lambda row: row["scores"][0].update(id=None), r"scores\[0\].id is None: expected `str`, got `null`"),
-        (lambda row: row.update(data={}), "no tables can be built from its rows: KeyError"),
+        (lambda row: row.update(data={}), "data: object missing required field `name`"),
+        (lambda row: row.update(run={}), "no tables can be built from its rows: KeyError"),
+        (lambda row: row.update(pictures="x" * 999), r"^.{,400}\.\.\.$"),
         (lambda row: row.pop("seconds"), "is no row of a study; expected JSON with format, kind"),
         (lambda row: row.update(key=row["key"][::-1]), "is no row of a study"),
     ],
@@ -249,8 +251,11 @@ def test_what_cannot_be_published_is_said(folder, tmp_path):
     with pytest.raises(InputError, match="none is no folder of a study"):
         publish(tmp_path / "none")
     (folder / "pictures" / "a\nb.png").write_bytes(b"a")
-    refused(folder, r"has the file 'pictures/a\\nb.png'; expected a name without")
+    refused(folder, r"has the file 'pictures/a\\nb.png'; expected UTF-8 without")
     (folder / "pictures" / "a\nb.png").unlink()
+    (folder / "pictures" / os.fsdecode(b"\xff.png")).write_bytes(b"a")
+    refused(folder, "expected UTF-8 without")
+    (folder / "pictures" / os.fsdecode(b"\xff.png")).unlink()
     path = next((folder / "rows").glob("*.json"))
     path.write_text(path.read_text()[:-1])
     refused(folder, f"{path} is no row of a study")

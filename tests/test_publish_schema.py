@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from disentangle import analysis, analysis_responses, find
 from disentangle.frame import COLUMNS, GROUP, summarise, tidy
+from disentangle.publish_check import check
 from disentangle.publish_columns import FORMS, HYPER, Column, check_csv, hyper_column, type_of
 from disentangle.publish_files import difference
 from disentangle.publish_package import hyper_columns
@@ -63,6 +64,13 @@ def test_the_studies_in_the_repository_keep_to_it(path):
     for name in TABLES:
         if (path.parent / name).exists():
             assert check_csv(path.parent / name, TABLES[name]) == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted(RESULTS.glob("*/datapackage.json")), ids=lambda path: path.parent.name
+)
+def test_the_packages_in_the_repository_are_as_they_were_published(path):
+    assert check(path.parent) == []
 
 
 @pytest.mark.parametrize("method", find.names("method"))
