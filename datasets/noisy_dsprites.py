@@ -38,7 +38,7 @@ def load(source: str = "auto", path: str | os.PathLike[str] | None = None) -> Fa
 
 DATASET = Dataset(
     title="Noisy-dSprites",
-    paper="Locatello et al. 2019",
+    paper="Locatello et al. 2019, arXiv 1811.12359",
     load=load,
     download=dsprites.download,
     address=dsprites.REPOSITORY,

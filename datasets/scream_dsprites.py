@@ -131,7 +131,7 @@ def download() -> Path:
 
 DATASET = Dataset(
     title="Scream-dSprites",
-    paper="Locatello et al. 2019",
+    paper="Locatello et al. 2019, arXiv 1811.12359",
     load=load,
     download=download,
     address=dsprites.REPOSITORY,
