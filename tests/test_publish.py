@@ -155,6 +155,9 @@ def test_out_never_takes_the_place_of_anything_else(folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     publish(folder, out=other)
+    (other / "thesis").symlink_to(tmp_path, target_is_directory=True)
+    refused(folder, "holds files that no package has, such as thesis", out=other)
+    (other / "thesis").unlink()
     (other / "thesis.tex").write_text("years of work")
     refused(folder, "holds files that no package has, such as thesis.tex", out=other)
     assert (other / "thesis.tex").exists()

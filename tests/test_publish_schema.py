@@ -109,6 +109,7 @@ def test_a_hyperparameter_of_several_methods_has_the_texts_of_all(tmp_path):
         ({"model_number": "12600"}, "column 'model_number': found '12600', expected at most 12599"),
         ({"threads": "0"}, "column 'threads': found '0', expected at least 1"),
         ({"train_seconds": "-0.5"}, "column 'train_seconds': found '-0.5', expected at least 0"),
+        ({"seed": "x" * 99}, f"column 'seed': found '{'x' * 57}...', expected a whole number"),
     ],
 )
 def test_a_wrong_cell_is_named_with_its_place(tmp_path, change, expected):
