@@ -30,6 +30,7 @@ from ._packages import (
     provenance,
     quick_figures,
     refused,
+    replace,
     row_of,
     tasks_of,
     write,
@@ -121,6 +122,13 @@ def test_rules_that_were_asked_for_later_are_published_too(folder):
     publish(folder)
     assert check(folder) == []
     assert set(pd.read_csv(folder / "selection.csv")["rule"]) == {"oracle:mig/model"}
+
+
+def test_a_rule_that_cannot_choose_yet_is_told_each_time(folder):
+    replace(folder / "study.toml", '"oracle:mig"', '"oracle:mig", "udr"')
+    for _ in range(2):
+        publish(folder)
+        assert "# Selection rule: udr\n\nNothing is chosen" in (folder / "table.md").read_text()
 
 
 def test_tables_that_break_their_schema_are_not_described(folder):

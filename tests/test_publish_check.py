@@ -53,6 +53,8 @@ def test_what_is_missing_or_beside_the_list_is_found(folder):
     problems = check(folder)
     assert f"{folder / 'table.md'} is missing" in problems
     assert f"{folder / 'pictures' / 'b.png'} is not in SHA256SUMS" in problems
+    (folder / "summary.csv").unlink()
+    assert check(folder).count(f"{folder / 'summary.csv'} is missing") == 2  # of the list, and by the rows
     (folder / "SHA256SUMS").write_text(f"{'0' * 64}  ../secret\n{'x' * 999}\n")
     problems = check(folder)
     assert sum("expected a SHA-256 and a path here" in problem for problem in problems) == 2
@@ -107,6 +109,9 @@ def test_a_table_that_breaks_its_schema_is_found(folder):
     problems = check(folder)
     assert any("column 'commit': found 'none'" in problem for problem in problems)
     assert any("column 'spearman': found '5', expected at most 1" in problem for problem in problems)
+    (folder / "figures" / "toy-drawn-correlation.csv").write_bytes(b"\xff")
+    sign(folder)
+    assert any("correlation.csv: it is no CSV file in UTF-8" in problem for problem in check(folder))
 
 
 def of_table(told, name):

@@ -47,6 +47,7 @@ def test_the_descriptor_says_what_the_study_is(folder):
     assert told["licenses"][0]["path"] == "https://creativecommons.org/publicdomain/zero/1.0/"
     assert told["contributors"] == [{"title": "A. Author", "role": "author"}]
     assert told["description"].startswith("A study for tests. table.csv has")
+    assert told["description"].endswith("5 of 7 planned rows are there; 2 not done, 1 diverged.")
     assert told["keywords"][-1] == "toy"
     assert told["sources"] == [
         {
@@ -75,6 +76,8 @@ def test_the_descriptor_describes_every_file_but_the_rows(folder):
     assert set(paths[3:]) == rest | figures
     assert all(re.fullmatch(r"[-a-z0-9._]+", one["name"]) for one in told)
     by_path = {one["path"]: one for one in told}
+    assert by_path["table.csv"]["encoding"] == "utf-8"
+    assert "encoding" not in by_path["pictures/a.png"]
     table = by_path["table.csv"]["schema"]
     assert table["primaryKey"] == ["study", "run_key", "metric_id", "score"]
     assert {f["name"]: f["type"] for f in table["fields"]}["hyper.beta"] == "number"
@@ -93,7 +96,8 @@ def test_the_descriptor_describes_every_file_but_the_rows(folder):
     ("edit", "why"),
     [
         (lambda row: row["provenance"].update(dirty=True), "1 by code that was changed after its commit"),
-        (lambda row: row["provenance"].update(commit="", dirty=None), "1 by code of an unknown commit"),
+        (lambda row: row["provenance"].update(commit=""), "1 by code of an unknown commit"),
+        (lambda row: row["provenance"].update(dirty=None), "1 by code of an unknown commit"),
         (
             lambda row: row["scores"][1].update(provenance=provenance(dirty=True)),
             "1 by code that was changed",
