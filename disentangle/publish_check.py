@@ -12,14 +12,13 @@ from typing import Any
 import msgspec
 
 from disentangle.errors import InputError
-from disentangle.publish_columns import cut, short
+from disentangle.publish_columns import cut, fitting, short
 from disentangle.publish_files import (
     DESCRIPTOR,
     SUMS,
     Contents,
     contents,
     file_of,
-    fitting,
     folder_of,
     published,
     rebuilt,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from disentangle import find
+from disentangle.errors import InputError, convert
 
 Kind = Literal["string", "integer", "number", "boolean"]
 # How pandas writes each type; no "1_000", "inf" or " 1", which Python's float would take.
@@ -37,6 +38,14 @@ def cut(text: str, most: int = 60) -> str:
 def short(text: str) -> str:
     """A text in quotes for a message, cut where it is long."""
     return repr(cut(text))
+
+
+def fitting(content: Any, kind: Any, what: str) -> Any:
+    """`disentangle.errors.convert`, whose messages have all that was found, with messages that are cut."""
+    try:
+        return convert(content, kind, what)
+    except InputError as error:
+        raise InputError(cut(str(error), 300)) from error
 
 
 @dataclass(frozen=True, kw_only=True)

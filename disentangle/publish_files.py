@@ -17,10 +17,10 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from disentangle.errors import InputError, convert
+from disentangle.errors import InputError
 from disentangle.figure_style import SOFTWARE
 from disentangle.files import reading
-from disentangle.publish_columns import FORMS, csv_reader, cut, long_cells, short
+from disentangle.publish_columns import FORMS, csv_reader, fitting, long_cells, short
 from disentangle.rows import FORMAT, Row, stored_row
 from disentangle.rules import parse_rule
 from disentangle.schema import TABLES
@@ -183,14 +183,6 @@ def _row(path: Path) -> Row:
     if row["format"] != FORMAT:
         raise InputError(f"{path}: format is {row['format']!r}; expected {FORMAT}, that of this version")
     return row
-
-
-def fitting(content: Any, kind: Any, what: str) -> Any:
-    """`disentangle.errors.convert`, whose messages have all that was found, with messages that are cut."""
-    try:
-        return convert(content, kind, what)
-    except InputError as error:
-        raise InputError(cut(str(error), 300)) from error
 
 
 def rebuilt(study: Study, folder: Path, rows: list[Row]) -> dict[str, bytes]:
