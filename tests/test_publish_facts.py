@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_descriptor_says_what_the_study_is(folder):
-    told = publish(folder, license="CC0-1.0", contributors=["A. Author", " ", ""]).descriptor
+    told = publish(folder, license="CC0-1.0", contributors=[" A. Author ", " ", ""]).descriptor
     assert told == descriptor(folder)
     assert (told["name"], told["study"], told["version"]) == ("toy-1", "Toy-1", "0.1.0")
     assert told["made_by"] == maker()
