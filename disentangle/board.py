@@ -247,10 +247,13 @@ def cell(
 
 
 def _seeds(known: pd.DataFrame, planned: set[int] | None) -> str:
-    done = int((known["status"] == "done").sum())
-    diverged = int((known["status"] == "diverged").sum())
-    text = f"{done}" if planned is None or len(planned) == done else f"{done} of {len(planned)}"
-    return text + (f", {diverged} diverged" if diverged else "")
+    """How many seeds are done, of how many where some are missing; also of seeds that nobody plans now."""
+    done, lost = (set(known["seed"][known["status"] == status]) for status in ("done", "diverged"))
+    others = 0 if planned is None else len(done - planned)
+    text = f"{len(done)}"
+    if planned is not None and (planned - done or others):
+        text = f"{len(done & planned)} of {len(planned)}" + (f", {others} not planned" if others else "")
+    return text + (f", {len(lost)} diverged" if lost else "")
 
 
 def keys_of(frame: pd.DataFrame) -> Callable[[Board, Line], list[str]]:

@@ -32,6 +32,20 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}")
 
 
+def cut(text: str, most: int = 60) -> str:
+    """A text for a message, cut where it is long.
+
+    >>> cut("a" * 99, 6)
+    'aaa...'
+    """
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def short(text: str) -> str:
+    """A text in quotes for a message, cut where it is long."""
+    return repr(cut(text))
+
+
 def convert(content: Any, kind: Any, what: str = "", strict: bool = True) -> Any:
     """`msgspec.convert`, with errors that name the field, the value found and what was expected.
 
@@ -64,8 +78,8 @@ def convert(content: Any, kind: Any, what: str = "", strict: bool = True) -> Any
         if strange and not path:
             raise unknown(what or "field", strange[1], known) from None
         if isinstance(found, dict):
-            raise InputError(f"{field}: {_lower(expected)}") from None
-        raise InputError(f"{field} is {found!r}: {_lower(expected)}") from None
+            raise InputError(f"{field.rstrip(':')}: {_lower(expected)}") from None
+        raise InputError(f"{field} is {cut(repr(found), 200)}: {_lower(expected)}") from None
 
 
 def _at(content: Any, path: str) -> Any:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ LINE = 0.125  # inches from one line of text to the next
 EDGE = 0.12  # inches around a figure
 NARROWEST, WIDEST = 5.0, 11.0  # inches that a figure of panels is wide
 DPI, PALETTE = 120, 128
-SOFTWARE = "disentangle-bench"  # in every PNG, which tells it from a user's own
+SOFTWARE = "disentangle-bench"
 RC = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # which matplotlib brings: the same layout everywhere
@@ -211,14 +212,33 @@ def legend(figure: Figure, handles: Sequence[Any], columns: int) -> None:
     )  # fmt: skip
 
 
-def png(figure: Figure) -> bytes:
-    """The figure on white; a palette makes it a third of the size with no loss that one sees."""
+def png(figure: Figure, name: str) -> bytes:
+    """The figure on white; a palette makes it a third of the size with no loss that one sees.
+
+    Its text fields say whose it is and its file's name, see `is_ours`.
+    """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     drawn, small, said = io.BytesIO(), io.BytesIO(), PngInfo()
     said.add_text("Software", SOFTWARE)
+    said.add_text("Title", name)
     figure.savefig(drawn, format="png", facecolor="white", dpi=DPI)
     image = Image.open(drawn).convert("RGB")
     image.quantize(PALETTE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True, pnginfo=said)
     return small.getvalue()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a PNG file is a figure of the suite under the name that it was given.
+
+    >>> is_ours(Path("nothing.png"))
+    False
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == SOFTWARE and picture.info.get("Title") == path.stem
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError):
+        return False

@@ -89,7 +89,7 @@ def draw(frame: pd.DataFrame, headlines: Mapping[str, str], order: Sequence[Unit
         for place, (kind, make) in itertools.product(found, KINDS.items()):
             for drawn in make(place):
                 name = _name([*place.of, kind, drawn.suffix], taken)
-                pictures = style.png(drawn.drawing), svg(drawn.drawing, name, drawn.title)
+                pictures = style.png(drawn.drawing, name), svg(drawn.drawing, name, drawn.title)
                 told = drawn.title, f"{drawn.caption} {place.about}"
                 figures.append(Figure(name, *place.of, kind, *told, *pictures, drawn.numbers))
     return figures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from disentangle.board import UNIT
@@ -34,12 +34,16 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     Returns:
         A frame with the columns `COLUMNS` and one ``hyper.<name>`` per hyperparameter, sorted. Whole
         numbers are ``Int64``, which holds the steps that calibration lines do not have.
+
+    Raises:
+        InputError: a row has a score twice.
     """
     import pandas as pd
 
     found = list(rows)
     compared, several = _compared(found), _of_several(found)
     lines = [line for row in found if row["kind"] != "ranking" for line in _lines(row, compared, several)]
+    _refuse_twice(lines)
     # A column per hyperparameter of any method, for those who plot against one.
     hyper = sorted({name for line in lines for name in line if name.startswith("hyper.")})
     frame = pd.DataFrame(lines, columns=[*COLUMNS, *hyper])
@@ -47,6 +51,24 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     frame[whole] = frame[whole].astype("Int64")  # calibration has no steps; 40, not 40.0
     order = ["kind", "dataset", "source", "method", "setting", "seed", "metric_id", "score"]
     return frame.sort_values(order, ascending=[False] + [True] * 7, kind="stable", ignore_index=True)
+
+
+def _refuse_twice(lines: Iterable[dict[str, Any]]) -> None:
+    seen = set()
+    for line in lines:
+        name = tuple(line[field] for field in ("run_key", "dataset", "source", "metric_id", "score"))
+        if name in seen:
+            raise twice(line)
+        seen.add(name)
+
+
+def twice(line: Mapping[Any, Any]) -> InputError:
+    """What is wrong where a run has a score of one metric id twice."""
+    what = f"{line['method']} {line['setting']}".strip()
+    return InputError(
+        f"{what}, seed {line['seed']}, on {line['dataset']} ({line['source']}) has {line['metric_id']} "
+        f"{line['score']} twice; expected each score of a run once"
+    )
 
 
 def _compared(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:

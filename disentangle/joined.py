@@ -61,8 +61,8 @@ def join(studies: list[Study], read: Mapping[Path, Sequence[Row]]) -> Joined:
         read: the rows of each study's folder, in the same order.
     """
     rows, places = dict[str, Row](), dict[str, Path]()
-    shared, rankings = 0, list[Row]()
-    others = {folder: set[str]() for folder in read}  # keys of runs whose models are not those of the tables
+    shared, rankings = set[str](), list[Row]()
+    others = {folder: set[str]() for folder in read}  # keys of runs that are not those of the tables
     for folder, own in read.items():
         for row in own:
             if row["kind"] == "ranking":
@@ -70,15 +70,21 @@ def join(studies: list[Study], read: Mapping[Path, Sequence[Row]]) -> Joined:
             if (known := rows.get(row["key"])) is None:
                 rows[row["key"]], places[row["key"]] = row, folder
                 continue
-            shared += 1
-            if known.get("model_sha256") == row.get("model_sha256"):
+            shared.add(row["key"])
+            if _same(known, row):
                 rows[row["key"]] = _with_scores(known, row)
             else:
                 others[folder].add(row["key"])
     for folder, own in reversed([*read.items()]):  # of the same run the last one stands in a table
         rankings += [_without(row, others[folder]) for row in reversed(own) if row["kind"] == "ranking"]
-    other = sum(map(len, others.values()))
-    return Joined(studies, [*rows.values(), *rankings], places, _notes(studies, shared, other))
+    counts = len(shared), len(set[str]().union(*others.values()))
+    return Joined(studies, [*rows.values(), *rankings], places, _notes(studies, *counts))
+
+
+def _same(one: Row, other: Row) -> bool:
+    """Whether two rows of a key are of the same model (of calibration there is none) and images."""
+    models = {row.get("model_sha256") for row in (one, other)}
+    return len(models) == 1 and one["data"]["checksum"] == other["data"]["checksum"]
 
 
 def _without(ranking: Row, others: set[str]) -> Row:
@@ -90,10 +96,12 @@ def _without(ranking: Row, others: set[str]) -> Row:
 
 
 def _with_scores(known: Row, row: Row) -> Row:
-    """A row with the scores that only a later study's row of the same model has."""
+    """A row with the scores and matrices that only a later study's row of the same model has."""
     have = {score["id"] for score in known["scores"]}
     new = [{"provenance": row["provenance"], **s} for s in row["scores"] if s["id"] not in have]
-    return {**known, "scores": [*known["scores"], *new]} if new else known
+    grids = [one for one in row.get("matrices", []) if one["id"] not in have]
+    added = {"scores": [*known["scores"], *new], "matrices": [*known.get("matrices", []), *grids]}
+    return {**known, **added} if new else known
 
 
 def _notes(studies: Sequence[Study], shared: int, other: int) -> list[str]:
@@ -104,7 +112,7 @@ def _notes(studies: Sequence[Study], shared: int, other: int) -> list[str]:
         notes.append(f"{shared} rows are of several studies and count once: that of the study named first.")
     if other:
         notes.append(
-            f"{other} of them have other models in a later study (trained by other software or on other "
-            "hardware): nothing of those is here."
+            f"{other} of them have other models or images in a later study (of other software, hardware or "
+            "files): nothing of those is here."
         )
     return notes

@@ -15,9 +15,9 @@ from urllib.parse import quote
 from disentangle.board import Column, headlines, keys_of, settings, told
 from disentangle.board_text import reading
 from disentangle.errors import InputError
-from disentangle.figure_style import SOFTWARE
+from disentangle.figure_style import is_ours
 from disentangle.files import write_bytes
-from disentangle.page_boards import place_of, view
+from disentangle.page_boards import place, view
 from disentangle.page_runs import as_json, embedded, run_data
 from disentangle.rules import by_id
 from disentangle.table import FIGURES
@@ -59,16 +59,16 @@ def write_page(tables: Tables, folder: str | Path, pictures: Pictures = "auto") 
     ]
 
 
+def _part(name: str) -> str:
+    return (files("disentangle") / "template" / name).read_text(encoding="utf-8")
+
+
 def _template() -> Callable[[str], Any]:
     """What gives a template by its name; texts in it are escaped."""
     from jinja2 import DictLoader, Environment, StrictUndefined
 
-    place = files("disentangle") / "template"
-    texts = {
-        name: (place / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
-    }
     made = Environment(
-        loader=DictLoader(texts),
+        loader=DictLoader({"page.html": _part("page.html")}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -117,7 +117,7 @@ def _figures(tables: Tables, folder: Path) -> tuple[list[Figure], list[str]]:
 def _remove_old(place: Path, names: set[str]) -> None:
     """Remove the figures that an earlier call left of other rows; a user's own files stay."""
     for path in place.glob("*.png"):
-        if path.stem not in names and SOFTWARE.encode() in path.read_bytes()[:4096]:
+        if path.stem not in names and is_ours(path):
             for end in (".svg", ".csv", ".png"):  # the picture last: without it nothing says whose they are
                 path.with_suffix(end).unlink(missing_ok=True)
     if place.is_dir() and not any(place.iterdir()):
@@ -138,9 +138,9 @@ def _pictures(tables: Tables, folder: Path, how: Pictures) -> tuple[dict[str, di
     size = sum(path.stat().st_size for path in every)
     # Stills shrink to about a third as WebP: what is far too large need not be read to know.
     if how == "embed" or (how == "auto" and size <= 3 * MOST):
-        found = {key: {end: embedded(path) for end, path in own.items()} for key, own in paths.items()}
+        found, damaged = _embedded(paths)
         if how == "embed" or sum(len(text) for own in found.values() for text in own.values()) <= MOST:
-            return found, ""
+            return found, damaged
     link = {key: {end: _link(path, folder) for end, path in own.items()} for key, own in paths.items()}
     places = sorted({os.path.relpath(path.resolve().parent, folder.resolve()) for path in every})
     note = (
@@ -148,6 +148,19 @@ def _pictures(tables: Tables, folder: Path, how: Pictures) -> tuple[dict[str, di
         f"{', '.join(places)}, as seen from its folder. Keep them there, or build it with --pictures embed."
     )
     return link, note if every else ""
+
+
+def _embedded(paths: dict[str, dict[str, Path]]) -> tuple[dict[str, dict[str, str]], str]:
+    """The pictures as data addresses; those that are damaged are left out and told."""
+    found: dict[str, dict[str, str]] = {}
+    damaged = []
+    for key, own in paths.items():
+        for end, path in own.items():
+            try:
+                found.setdefault(key, {})[end] = embedded(path)
+            except (OSError, ValueError, SyntaxError):  # what Pillow says of files that are no pictures
+                damaged.append(str(path))
+    return found, f"Left out, for they are no whole pictures: {', '.join(damaged)}." if damaged else ""
 
 
 def _link(path: Path, folder: Path) -> str:
@@ -158,7 +171,6 @@ def _link(path: Path, folder: Path) -> str:
 def _context(tables: Tables, drawn: Sequence[Figure]) -> dict[str, Any]:
     from disentangle.provenance import version
 
-    template = files("disentangle") / "template"
     studies, frame = tables.joined.studies, tables.frame
     keys = keys_of(frame)
     boards = [*tables.boards, *(board for _, _, made in tables.chosen for board in made)]
@@ -169,11 +181,14 @@ def _context(tables: Tables, drawn: Sequence[Figure]) -> dict[str, Any]:
     return {
         "title": ", ".join(study.name for study in studies),
         "version": version(),
-        "css": _raw((template / "page.css").read_text(encoding="utf-8")),
-        "js": _raw((template / "page.js").read_text(encoding="utf-8")),
+        "css": _raw(_part("page.css")),
+        "js": _raw(_part("page.js")),
         "studies": studies,
         "notes": tables.joined.notes,
-        "places": [{"id": place_of(board), "title": board.title.replace("`", "")} for board in tables.boards],
+        "places": [
+            {"id": place(board.dataset, board.source, board.split), "title": board.title.replace("`", "")}
+            for board in tables.boards
+        ],
         "methods": [(name, told(name)) for name in methods],
         "headlines": heads,
         "metrics": [_metric(column) for column in heads],
@@ -213,7 +228,7 @@ def _metric(column: Column) -> dict[str, Any]:
 
 def _figure(figure: Figure) -> dict[str, Any]:
     return {
-        "place": f"{figure.dataset}|{figure.source}|{figure.split}",
+        "place": place(figure.dataset, figure.source, figure.split),
         "kind": figure.kind,
         "svg": _raw(figure.svg),
         "title": figure.title,

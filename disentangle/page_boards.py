@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from disentangle.board import Board, Cell, Line
-from disentangle.rules import parse_rule
+from disentangle.rules import Rule, parse_rule
 
 if TYPE_CHECKING:
     from disentangle.table import Tables
 
 
-def place_of(board: Board) -> str:
-    """What a board is of, in one text."""
-    return f"{board.dataset}|{board.source}|{board.split}"
+def place(dataset: str, source: str, split: str) -> str:
+    """What a board or a figure is of, in one text."""
+    return f"{dataset}|{source}|{split}"
 
 
 def view(board: Board, keys: Callable[[Board, Line], list[str]], tables: Tables) -> dict[str, Any]:
@@ -26,11 +26,13 @@ def view(board: Board, keys: Callable[[Board, Line], list[str]], tables: Tables)
         tables: that it is of.
     """
     ends = [_ends(board, i) for i in range(len(board.columns))]
+    rule = parse_rule(board.rule) if board.rule else None
     groups = []
     for kind in ("run", "calibration"):
         lines = [line for line in board.lines if line.kind == kind]
         made = [
-            {"method": line.method, "title": line.before[0], "before": line.before[1:], "after": line.after,
+            {"method": line.method, "title": line.before[0], "after": line.after,
+             "before": [_text(text) for text in line.before[1:]],
              "text": " ".join(line.before).lower(),
              "cells": [_cell(c, e) for c, e in zip(line.cells, ends, strict=True)],
              "runs": keys(board, line)}
@@ -43,11 +45,11 @@ def view(board: Board, keys: Callable[[Board, Line], list[str]], tables: Tables)
         "source_kind": board.source.partition(":")[0].replace(" ", "-"),
         "split": board.split,
         "rule": board.rule,
-        "about": parse_rule(board.rule).about if board.rule else "",
+        "about": rule.about if rule else "",
         "label": board.title.replace("`", "") + (f", selection rule {board.rule}" if board.rule else ""),
         "told": _told(board, tables),
-        "place": place_of(board),
-        "before": [_head(text) for text in board.before],
+        "place": place(board.dataset, board.source, board.split),
+        "before": [_head(text, board, i, rule) for i, text in enumerate(board.before)],
         "columns": board.columns,
         "after": board.after,
         "groups": groups,
@@ -68,9 +70,22 @@ def _told(board: Board, tables: Tables) -> str:
     return f"{board.source}, checksum {checksum}.{' ' if note else ''}{note}"
 
 
-def _head(text: str) -> dict[str, Any]:
+def _head(text: str, board: Board, place: int, rule: Rule | None) -> dict[str, Any]:
+    """A column before the scores, and how it is sorted: as numbers where it has no other texts."""
     first, *ids = text.split("<br>")
-    return {"text": first, "ids": [i.strip("`") for i in ids]}
+    numbers = any(line.before[place] for line in board.lines)
+    numbers &= all(_text(line.before[place])["value"] or not line.before[place] for line in board.lines)
+    up = rule is None or rule.lower_is_better or not first.startswith("chosen by")
+    return {"text": first, "ids": [i.strip("`") for i in ids],
+            "kind": "number" if numbers else "text", "up": up}  # fmt: skip
+
+
+def _text(text: str) -> dict[str, str]:
+    """A cell before the scores, and its number if it is one."""
+    try:
+        return {"text": text, "value": f"{float(text.replace(',', '')):g}"}
+    except ValueError:
+        return {"text": text, "value": ""}
 
 
 def _ends(board: Board, i: int) -> tuple[float, float]:

@@ -104,6 +104,7 @@ def _run(row: Row, about: dict[str, Any], values: list[list[Any]], shared: dict[
         "matrices": [
             {**one, "values": [[_short(v) for v in line] for line in one["values"]]}
             for one in row.get("matrices", [])
+            if any(one["values"])
         ],
     }
 

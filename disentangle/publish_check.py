@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from disentangle.errors import InputError
-from disentangle.publish_columns import cut, fitting, short
+from disentangle.errors import InputError, convert, cut, short
 from disentangle.publish_files import (
     DESCRIPTOR,
     SUMS,
@@ -186,7 +185,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], Told]:
     path = folder / DESCRIPTOR
     try:
         content = json.loads(path.read_bytes())
-        return content, fitting(content, Told, f"{path}:")
+        return content, convert(content, Told, f"{path}:")
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no descriptor of a package: {error}") from error
 

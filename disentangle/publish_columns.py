@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from disentangle import find
-from disentangle.errors import InputError, convert
+from disentangle.errors import short
 
 Kind = Literal["string", "integer", "number", "boolean"]
 # How pandas writes each type; no "1_000", "inf" or " 1", which Python's float would take.
@@ -24,28 +24,6 @@ FORMS: dict[Kind, tuple[re.Pattern[str], str]] = {
     "boolean": (re.compile(r"True|False"), "True or False"),
 }
 HYPER = "hyper."  # begins the columns of hyperparameters
-
-
-def cut(text: str, most: int = 60) -> str:
-    """A text for a message, cut where it is long.
-
-    >>> cut("a" * 99, 6)
-    'aaa...'
-    """
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def short(text: str) -> str:
-    """A text in quotes for a message, cut where it is long."""
-    return repr(cut(text))
-
-
-def fitting(content: Any, kind: Any, what: str) -> Any:
-    """`disentangle.errors.convert`, whose messages have all that was found, with messages that are cut."""
-    try:
-        return convert(content, kind, what)
-    except InputError as error:
-        raise InputError(cut(str(error), 300)) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,15 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from disentangle.errors import InputError
-from disentangle.figure_style import SOFTWARE
+from disentangle.errors import InputError, short
+from disentangle.figure_style import is_ours
 from disentangle.files import reading
-from disentangle.publish_columns import FORMS, csv_reader, fitting, long_cells, short
-from disentangle.rows import FORMAT, Row, stored_row
+from disentangle.publish_columns import FORMS, csv_reader, long_cells
+from disentangle.rows import Row, stored_row
 from disentangle.rules import parse_rule
 from disentangle.schema import TABLES
 from disentangle.study import Study, read_study
@@ -31,50 +29,6 @@ FILES = ("study.toml", *TABLES, "table.md", "table.tex", "index.html")
 FOLDERS = {"figures": (".csv", ".png", ".svg"), "pictures": (".gif", ".png", ".webp"), "rows": (".json",)}
 # Sums may round otherwise elsewhere; summaries are written with six digits.
 TOLERANCE = {"table.csv": 1e-9, "summary.csv": 1e-5, "selection.csv": 1e-5}
-
-
-class Origin(msgspec.Struct):
-    """Of a row's provenance, what a descriptor tells."""
-
-    version: str | None = None
-    commit: str | None = None
-    dirty: bool | None = None
-    device: str | None = None
-    hardware: str | None = None
-
-
-class OfScore(msgspec.Struct):
-    """Of a score, what a descriptor tells."""
-
-    id: str
-    name: str
-    provenance: Origin | None = None
-
-
-class OfData(msgspec.Struct):
-    """Of a row's data, what a descriptor tells."""
-
-    name: str
-    source: str
-    checksum: str
-    note: str = ""
-
-
-class OfRow(msgspec.Struct):
-    """Of a row, what a descriptor and the tables' order rest on."""
-
-    format: int
-    kind: Literal["run", "calibration", "ranking"]
-    study: str
-    run: dict[str, Any]
-    data: OfData
-    status: str
-    scores: list[OfScore]
-    provenance: Origin
-    seconds: dict[str, float]
-    pictures: list[str] = []
-    id: str = ""
-    of: dict[str, float | None] = {}
 
 
 class File(NamedTuple):
@@ -137,21 +91,12 @@ def published(folder: Path) -> list[str]:
         found += [
             f"{place}/{path.name}"
             for path in files
-            if not path.name.startswith(".") and (place != "figures" or _is_drawn(path))
+            if not path.name.startswith(".") and (place != "figures" or is_ours(path.with_suffix(".png")))
         ]
     for name in found:
         if re.search(r"[\\\n\r\ud800-\udfff]", name):
             raise InputError(f"{folder} has the file {name!r}; expected UTF-8 without \\ and line ends")
     return sorted(found)
-
-
-def _is_drawn(path: Path) -> bool:
-    """Whether a file in ``figures`` is of a figure that the suite drew, as the PNG says that each has."""
-    try:
-        with path.with_suffix(".png").open("rb") as file:
-            return SOFTWARE.encode() in file.read(4096)
-    except OSError:
-        return False
 
 
 def file_of(path: Path) -> File:
@@ -170,19 +115,13 @@ def rows_of(folder: Path) -> list[Row]:
     Raises:
         InputError: there is none, or a file is no row or of another form.
     """
-    rows = [_row(folder / name) for name in published(folder) if name.startswith("rows/")]
+    rows = []
+    for path in (folder / name for name in published(folder) if name.startswith("rows/")):
+        with reading(path):
+            rows.append(stored_row(path))
     if not rows:
         raise InputError(f"{folder} has no rows to publish; run `disentangle study {folder}` first")
     return rows
-
-
-def _row(path: Path) -> Row:
-    with reading(path):
-        row = stored_row(path)
-    fitting(row, OfRow, f"{path}:")
-    if row["format"] != FORMAT:
-        raise InputError(f"{path}: format is {row['format']!r}; expected {FORMAT}, that of this version")
-    return row
 
 
 def rebuilt(study: Study, folder: Path, rows: list[Row]) -> dict[str, bytes]:

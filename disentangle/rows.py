@@ -16,18 +16,17 @@ from tqdm import tqdm
 from disentangle.calibrate import Calibration
 from disentangle.checkpoint import set_aside
 from disentangle.data import FactorData
-from disentangle.errors import InputError
-from disentangle.files import write_bytes
+from disentangle.errors import InputError, convert, cut
+from disentangle.files import reading, write_bytes
 from disentangle.finished import Result
 from disentangle.provenance import SOFTWARE, provenance
+from disentangle.row_form import FORMS, Calibrated
 from disentangle.rules import by_id
 from disentangle.run import Run
 from disentangle.score import Score
 
 FORMAT = 1
 Row = dict[str, Any]
-# Fields that a table reads; a file without one of them is no row.
-FIELDS = ("format", "kind", "key", "study", "run", "data", "status", "scores", "provenance", "seconds")
 
 
 def make_row(
@@ -152,18 +151,22 @@ def stored_row(path: Path) -> Row:
     """One row, and nothing is done about a file that is none.
 
     Raises:
-        InputError: the file is no row of its name.
+        InputError: the file is no row of its name, or a field is not as `disentangle.row_form` has it.
         FileNotFoundError: it is not there.
     """
     try:
-        row = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        row = None
-    if isinstance(row, dict) and all(f in row for f in FIELDS) and row["key"] == path.stem:
-        return row
-    raise InputError(
-        f"{path} is no row of a study; expected JSON with {', '.join(FIELDS)} and its file's name as key"
-    )
+        row = msgspec.json.decode(path.read_bytes())
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(f"{path} is no row of a study: {error}") from error
+    what = f"{path} is no row of a study:"
+    given: Row = convert(row, dict[str, Any], what)
+    if given.get("format") != FORMAT:
+        found = cut(repr(given.get("format")))
+        raise InputError(f"{what} format is {found}; expected {FORMAT}, that of this version")
+    convert(given, FORMS.get(str(given.get("kind")), Calibrated), what)
+    if given["key"] != path.stem:
+        raise InputError(f"{what} key is {cut(repr(given['key']))}; expected the file's name")
+    return given
 
 
 def is_complete(row: Row | None, metric_ids: Iterable[str]) -> bool:
@@ -179,11 +182,14 @@ def read_rows(folder: Path) -> list[Row]:
     What is no row is left out, with a warning, and stays as it is; a name that begins with a dot, as other
     systems put beside files, is not looked at.
     """
-    found = []
-    for path in sorted((folder / "rows").glob("*.json")):
+    found, place = [], folder / "rows"
+    if place.exists() and not place.is_dir():
+        raise InputError(f"{place} is a file; expected the folder of a study's rows")
+    for path in sorted(place.glob("*.json")):
         if not path.name.startswith("."):
             try:
-                found.append(stored_row(path))
+                with reading(path):
+                    found.append(stored_row(path))
             except InputError as error:
                 tqdm.write(f"warning: {error}. It is left out", file=sys.stderr)
     return found

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from disentangle.board import UNIT
 from disentangle.errors import InputError, unknown
-from disentangle.frame import summarise
+from disentangle.frame import summarise, twice
 from disentangle.rules import Rule, by_id
 
 if TYPE_CHECKING:
@@ -124,13 +124,9 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
     runs = runs.assign(**{name: runs[name].astype(object).fillna("") for name in texts})
     runs = runs.assign(value=runs["value"].astype(float)).sort_values(keys, ignore_index=True)
     if runs.empty:
-        raise InputError("the frame has no runs to choose from; expected lines of the kind 'run'")
+        raise InputError("there are no runs to choose from; expected lines of the kind 'run'")
     for one in runs[runs.duplicated(keys)].to_dict("records"):
-        what = f"{one['method']} {one['setting']}".strip()
-        raise InputError(
-            f"{what}, seed {one['seed']}, on {one['dataset']} ({one['source']}) has {one['metric_id']} "
-            f"{one['score']} twice; expected each score of a run once"
-        )
+        raise twice(one)
     return runs
 
 

@@ -60,7 +60,8 @@ def _line(
     extra = [*(["seed"] if rule.level == "model" else []), "steps", *varied]
     value = [f"{one['criterion_value']:.3f}"] if rule.criterion else []
     there = bool(own["steps"].notna().all())
-    shown = [one["chosen"], *(plain(one[name]) for name in extra), *value] if there else ["none"]
+    texts = (f"{one[name]:,}" if name == "steps" else plain(one[name]) for name in extra if there)
+    shown = [one["chosen"], *texts, *value] if there else ["none"]
     shown += [""] * (1 + len(extra) + len(value) - len(shown))
     n = int(own["n"].max())
     cells = tuple(cell(own, column, b, n) for column, b in zip(columns, best, strict=True))

@@ -35,6 +35,15 @@ __all__ = [
 
 
 FIGURES = "figures"  # the folder, beside the tables
+# What each file that is written has in it, by which it is known that the one before was of the suite too.
+MARKS = {
+    "table.csv": b"study,kind,run_key,",
+    "summary.csv": b"kind,dataset,source,",
+    "selection.csv": b"rule,dataset,source,",
+    "table.md": b"Cells: mean over seeds",
+    "table.tex": b"booktabs",
+    "index.html": b'<meta name="generator" content="disentangle-bench',
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,8 @@ def place_of(folders: Sequence[str | Path], out: str | Path | None) -> Path:
     """Where the tables of some studies go.
 
     Raises:
-        InputError: several studies and no place for what they have together, or the place is a file.
+        InputError: several studies and no place for what they have together, or the place is a file, is
+            another study's, or holds files of these names that the suite did not write.
     """
     if out is None and len(folders) > 1:
         raise InputError("tables of several studies go into a folder of their own; name it with --out")
@@ -138,6 +148,14 @@ def place_of(folders: Sequence[str | Path], out: str | Path | None) -> Path:
     for path in (place, place / FIGURES):
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; expected a folder, or nothing, where the tables go")
+    if place.resolve() in [Path(folder).resolve() for folder in folders]:
+        return place
+    for name in ("study.toml", "rows"):
+        if (place / name).exists():
+            raise InputError(f"{place} is another study's folder; choose another --out")
+    for name, mark in MARKS.items():
+        if (place / name).exists() and mark not in (place / name).read_bytes():
+            raise InputError(f"{place / name} is not the suite's; move it, or choose another --out")
     return place
 
 

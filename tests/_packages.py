@@ -1,13 +1,16 @@
 """A study's folder as it is before it is published, and what somebody does to a package."""
 
 import hashlib
+import io
 import json
 
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from disentangle.errors import InputError
+from disentangle.figure_style import SOFTWARE
 from disentangle.figures import Figure
 from disentangle.publish import publish
 from disentangle.rows import read_rows
@@ -28,7 +31,7 @@ hyper = { beta = [1, 4] }
 """
 COMMIT = "0123456789" * 4
 MIG, SAP = ("mig", "mig@1"), ("sap", "sap@1")
-SVG, PNG = "<svg>drawn</svg>", b"by disentangle-bench"
+SVG = "<svg>drawn</svg>"
 
 
 def provenance(**changes):
@@ -68,13 +71,32 @@ def tasks_of(folder):
     return plan(read_study(folder), {"toy": "drawn"})
 
 
+def png(name):
+    """A picture that says that the suite drew it under this name."""
+    picture, marks = io.BytesIO(), PngInfo()
+    for key, text in (("Software", SOFTWARE), ("Title", name)):
+        marks.add_text(key, text)
+    Image.new("L", (4, 4)).save(picture, "PNG", pnginfo=marks)
+    return picture.getvalue()
+
+
 def quick_figures(monkeypatch):
     """A figure that takes no time to draw."""
 
     def draw(frame, *_):
         place = ("toy", "drawn", "", "correlation")
         numbers = pd.DataFrame({"dataset": ["toy"], "spearman": [0.5], "n": [len(frame)]})
-        return [Figure("toy-drawn-correlation", *place, "A title", "A caption", PNG, SVG, numbers)]
+        return [
+            Figure(
+                "toy-drawn-correlation",
+                *place,
+                "A title",
+                "A caption",
+                png("toy-drawn-correlation"),
+                SVG,
+                numbers,
+            )
+        ]
 
     monkeypatch.setattr("disentangle.figures.draw", draw)
 

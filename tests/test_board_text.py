@@ -14,8 +14,9 @@ from disentangle.board_text import SPECIAL, escape, latex
 
 COLUMNS = (Column("mig@1[rows=50_000]", "mig", False), Column("tc@1", "total_correlation", True))
 ONE = Cell(0.25, math.nan, math.nan, 1, False, True)
+TWO = Cell(0.5, 0.1, 0.9, 2, True, False)
 LINES = (
-    Line("run", "vae", ("VAE", "a_b & 5%", "2,400"), (Cell(0.5, 0.1, 0.9, 2, True, False), "missing"), ("2",)),
+    Line("run", "vae", ("VAE", "a_b & 5%", "2,400"), (TWO, "missing"), ("2",)),
     Line("run", "ae", ("AE", "", "2,400"), (ONE, "missing"), ("2 of 3",)),
     Line("calibration", "noise", ("noise", "calibration", ""), ("not a number", "missing"), ("",)),
 )  # fmt: skip

@@ -173,7 +173,7 @@ def test_there_is_no_pyplot_and_no_matplotlib_is_said():
         "del sys.modules['matplotlib']\n"
         "from disentangle.figure_style import look, sheet, png\n"
         "with look():\n"
-        "    png(sheet('a', 3, 3)[0])\n"
+        "    png(sheet('a', 3, 3)[0], 'a')\n"
         "print('matplotlib.pyplot' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

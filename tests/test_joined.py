@@ -66,9 +66,29 @@ def test_scores_under_other_ids_are_added_where_the_model_is_the_same(tmp_path: 
     own = frame[frame["kind"] == "run"].set_index("score")
     assert own["value"].to_dict() == {"mig": 0.1, "dci_disentanglement": 0.5, "sap": 0.3}
     assert (own["version"]["sap"], own["version"]["mig"]) == ("9", "0")
+    assert len(read_studies([first, second]).rows[0]["matrices"]) == 1  # that of MIG is there already
+    grid = [{"id": "sap@1", "name": "gaps", "unit": "", "values": [[0.5]]}]
+    fourth = study(tmp_path / "d", "[0]", 0.4, scores=other, matrices=grid)
+    assert [one["id"] for one in read_studies([first, fourth]).rows[0]["matrices"]] == ["mig@1", "sap@1"]
     apart = read_studies([first, third])
     assert "sap" not in set(tidy(apart.rows)["score"])
-    assert "other models in a later study" in apart.notes[-1]
+    assert "other models or images in a later study" in apart.notes[-1]
+
+
+def test_calibration_of_other_images_is_not_joined(tmp_path: Path) -> None:
+    other = [{"name": "sap", "id": "sap@1", "value": 0.3, "points": "9", "seconds": 1.0}]
+    data = row_of(plan(read_study(study(tmp_path / "x", "[0]", 0.1)), {"toy": "drawn"})[0], 0.1)["data"]
+    folders = [
+        study(tmp_path / "a", "[0]", 0.1),
+        study(tmp_path / "b", "[0]", 0.4, scores=other, data=data | {"checksum": "sha256:ff"}),
+        study(tmp_path / "c", "[0]", 0.4),
+    ]
+    joined = read_studies(folders)
+    assert "sap" not in set(tidy(joined.rows)["score"])
+    assert [note.split()[0] for note in joined.notes[1:]] == [
+        "2",
+        "2",
+    ]  # rows, though there are three studies
 
 
 def test_a_ranking_of_other_models_is_not_given_to_these(tmp_path: Path) -> None:
@@ -81,6 +101,11 @@ def test_a_ranking_of_other_models_is_not_given_to_these(tmp_path: Path) -> None
     frame = tidy(read_studies([first, second]).rows)
     udr = frame[frame["score"] == "udr"]
     assert udr[["seed", "value", "points"]].values.tolist() == [[2, 0.7, "2 models"]]
+    third = study(tmp_path / "c", "[1, 2]", 0.4, model_sha256="0" * 64)
+    later = ranking | {"study": "c", "of": dict.fromkeys(ranking["of"], 0.2)}
+    (third / "rows" / "ff.json").write_text(json.dumps(later))
+    both = tidy(read_studies([second, third]).rows)
+    assert set(both[both["score"] == "udr"]["value"]) == {0.7}  # the first study's
     alone = tidy(read_studies([second]).rows)
     assert alone[alone["score"] == "udr"]["seed"].tolist() == [1, 2]
 

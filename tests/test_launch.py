@@ -266,7 +266,7 @@ def test_a_rule_without_anything_to_choose_from_takes_no_table_along(tiny):
     folder, _ = tiny
     (folder / "study.toml").write_text('selection = ["udr", "oracle:mig"]\n' + TEXT)
     board = write_tables(folder)
-    assert "Nothing is chosen: the frame has no runs to choose from" in board
+    assert "Nothing is chosen: there are no runs to choose from" in board
     carry_out(tiny)  # as it was: no UDR
     board = write_tables(folder)
     assert "# Selection rule: udr\n\nNothing is chosen: unknown score among these runs 'udr'" in board

@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 
 from disentangle.errors import InputError
+from disentangle.find import names
 from disentangle.joined import read_studies
 from disentangle.page import breakable, write_page
 from disentangle.page_runs import as_json, embedded
 from disentangle.study import plan, read_study
 from disentangle.table import Tables, make_tables
 
+from ._packages import png
 from ._rows import row_of
 
 TEXT = """
@@ -113,7 +115,8 @@ def test_every_value_has_its_interval_its_n_its_source_and_its_metric_id(folder)
     mean, half = tables.summary.query("setting == 'beta=4' and score == 'mig'")[
         ["mean", "ci95_half_width"]
     ].iloc[0]
-    assert f'class="value best">{mean:.3f}</span> <span class="half">± {half:.3f}</span>' in four
+    best = f'class="value best">{mean:.3f}<span class="vh"> best</span></span>'
+    assert f'{best} <span class="half">± {half:.3f}</span>' in four
     assert '<span class="n">n 3</span>' in four
     # What a study plans and nothing has been done of is there too.
     nothing = text[text.index('<section class="board" data-place="dsprites|') :]
@@ -195,6 +198,43 @@ def test_pictures_are_embedded_linked_or_left_out(folder, tmp_path):
         made(folder, "both")
 
 
+def test_a_damaged_picture_is_left_out_and_told(folder):
+    [first, *_] = sorted((folder / "pictures").iterdir())
+    first.write_bytes(first.read_bytes()[:200])
+    _, text, said = made(folder, "embed")
+    assert any(f"they are no whole pictures: {first}" in line for line in said)
+    assert len([own for own in stored(text, "pictures").values() if own]) == 5
+
+
+def test_a_page_of_very_many_runs_has_the_leaderboards_scores_alone(folder, monkeypatch):
+    for path in (folder / "rows").iterdir():
+        row = json.loads(path.read_text())
+        row["scores"] += [s | {"name": "dci_completeness"} for s in row["scores"] if s["id"] == "dci_gbt@2"]
+        path.write_text(json.dumps(row))
+    before = stored(made(folder)[1], "runs")
+    monkeypatch.setattr("disentangle.page_runs.MANY", 3)
+    _, text, _ = made(folder)
+    after = stored(text, "runs")
+    assert "Of over 3 runs a page has" in text
+    assert after["runs"].keys() == before["runs"].keys()
+    assert all(run["matrices"] == [] for run in after["runs"].values())
+    assert all(column["headline"] for column in after["columns"])
+    assert not all(column["headline"] for column in before["columns"])
+
+
+def test_published_numbers_are_of_what_the_suite_has(folder):
+    _, text, _ = made(folder)
+    part = text[text.index('<details class="published"') :]
+    rows = re.findall(r'<tr data-method="([^"]*)" data-score="([^"]*)">(.*?)</tr>', part, re.S)
+    assert rows
+    for methods, score, row in rows:
+        assert set(methods.split()) <= set(names("method"))
+        assert methods
+        assert score
+        assert "primary" in row or "secondary" in row
+    assert re.search(r"<td>0\.\d+ ± 0\.\d+</td>", part)
+
+
 def test_too_many_pictures_are_linked(folder, monkeypatch):
     monkeypatch.setattr("disentangle.page.MOST", 1000)
     _, text, said = made(folder)
@@ -227,13 +267,17 @@ def test_figures_of_earlier_rows_do_not_stay(folder):
     place = folder / "figures"
     [first, *_] = sorted(place.glob("*.png"))
     for end in ("png", "svg", "csv"):
-        shutil.copy(first, place / f"old.{end}")
+        shutil.copy(first, place / f"copied.{end}")  # and named otherwise
         Image.radial_gradient("L").save(place / f"mine.{end}", "PNG")
+        (place / f"old.{end}").write_bytes(png("old"))
+    (place / "text.png").write_text("no picture")
     _, text, _ = made(folder)
     names = {path.name for path in place.iterdir()}
-    left = {name for name in names if name.startswith(("old", "mine"))}
-    assert left == {"mine.png", "mine.svg", "mine.csv"}
-    for figure in (name for name in names if name.endswith(".png") and name != "mine.png"):
+    left = {name for name in names if not name.startswith("toy")}
+    assert left == {f"{stem}.{end}" for stem in ("mine", "copied") for end in ("png", "svg", "csv")} | {
+        "text.png"
+    }
+    for figure in (name for name in names - left if name.endswith(".png")):
         assert f"figures/{figure}" in text
 
 

@@ -21,12 +21,12 @@ from disentangle.table import tidy, write_tables
 
 from ._packages import (
     MIG,
-    PNG,
     SAP,
     contents_of,
     descriptor,
     files,
     make_study,
+    png,
     provenance,
     quick_figures,
     refused,
@@ -100,7 +100,7 @@ def test_what_is_published_is_built_now(folder):
     for name in ("table.csv", "summary.csv", "table.md", "table.tex", "index.html", *drawn):
         (folder / name).write_text("by hand")
     for end in ("csv", "png", "svg"):
-        (folder / "figures" / f"of-other-rows.{end}").write_bytes(PNG)
+        (folder / "figures" / f"of-other-rows.{end}").write_bytes(png("of-other-rows"))
     (folder / "figures" / "own.svg").write_text("a user's")
     assert "figures/own.svg" not in publish(folder).files
     (folder / "figures" / "own.svg").unlink()
@@ -234,7 +234,10 @@ def test_what_changes_meanwhile_is_not_published(folder, tmp_path, monkeypatch):
     [
         (lambda row: row.update(pictures=5), "pictures is 5: expected `array`, got `int`"),
         (lambda row: row.update(pictures=[["a"]]), r"pictures\[0\] is \['a'\]: expected `str`, got `array`"),
-        (lambda row: row.update(of=[1]), r"of is \[1\]: expected `object`, got `array`"),
+        (
+            lambda row: row.update(kind="ranking", id="", of=[1]),
+            r"of is \[1\]: expected `object`, got `array`",
+        ),
         (lambda row: row.update(kind="walk"), "kind is 'walk': invalid enum value 'walk'"),
         (lambda row: row.update(format=2), "format is 2; expected 1, that of this version"),
         (
@@ -243,10 +246,13 @@ def test_what_changes_meanwhile_is_not_published(folder, tmp_path, monkeypatch):
         ),
         (lambda row: row["scores"][0].update(id=None), r"scores\[0\].id is None: expected `str`, got `null`"),
         (lambda row: row.update(data={}), "data: object missing required field `name`"),
-        (lambda row: row.update(run={}), "no tables can be built from its rows: KeyError"),
-        (lambda row: row.update(pictures="x" * 999), r"^.{,400}\.\.\.$"),
-        (lambda row: row.pop("seconds"), "is no row of a study; expected JSON with format, kind"),
-        (lambda row: row.update(key=row["key"][::-1]), "is no row of a study"),
+        (lambda row: row.update(run={}), "run: object missing required field `method`"),
+        (lambda row: row.update(pictures="x" * 999), r"^.{,450}xx\.\.\.: expected `array`, got `str`$"),
+        (lambda row: row.pop("seconds"), "is no row of a study: object missing required field `seconds`"),
+        (
+            lambda row: row.update(key=row["key"][::-1]),
+            "is no row of a study: key is .*; expected the file's name",
+        ),
     ],
 )
 def test_a_row_that_is_odd_is_said(folder, edit, problem):

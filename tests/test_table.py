@@ -1,6 +1,7 @@
 """Tables are built from rows alone: means, intervals, the best, what is missing."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -200,6 +201,85 @@ def test_what_is_no_row_is_left_out_of_tables_with_a_warning_and_stays(folder, c
     said = capsys.readouterr().err
     assert "a.json is no row of a study" in said
     assert "._b" not in said
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda row: row.update(format=99), "format is 99; expected 1"),
+        (lambda row: row.update(kind="text"), "kind is 'text'"),
+        (lambda row: row["run"].pop("hyper"), "run: object missing required field `hyper`"),
+        (lambda row: row["run"].update(steps=None), "steps is None: expected `int`"),
+        (lambda row: row["scores"][0].update(value="0.5"), "value is '0.5': expected `float | null`"),
+        (lambda row: row["scores"][0].update(value=float("nan")), "JSON is malformed"),
+        (lambda row: row["seconds"].update(train=None), "expected `float`, got `null`"),
+        (lambda row: row.update(matrices=[{}]), "missing required field `id`"),
+        (lambda row: row.update(key="other"), "key is 'other'; expected the file's name"),
+    ],
+)
+def test_a_row_of_another_form_is_left_out_with_the_field(folder, capsys, edit, said):
+    path = next(path for path in (folder / "rows").iterdir() if '"kind": "run"' in path.read_text())
+    row = json.loads(path.read_text())
+    edit(row)
+    path.write_text(json.dumps(row))
+    assert len(read_rows(folder)) == 5
+    told = capsys.readouterr().err
+    assert f"warning: {path} is no row of a study: " in told
+    assert said in told
+
+
+def test_rows_that_are_no_files_are_told(folder, capsys):
+    (folder / "rows" / "a.json").mkdir()
+    (folder / "rows" / "b.json").symlink_to(folder / "gone")
+    assert len(read_rows(folder)) == 6
+    told = capsys.readouterr().err
+    assert "a.json could not be read" in told
+    assert "b.json could not be read" in told
+    shutil.rmtree(folder / "rows")
+    (folder / "rows").write_text("")
+    with pytest.raises(InputError, match="rows is a file; expected the folder"):
+        read_rows(folder)
+
+
+def test_a_score_that_stands_twice_is_an_error(folder):
+    path = next(path for path in (folder / "rows").iterdir() if '"mig"' in path.read_text())
+    row = json.loads(path.read_text())
+    row["scores"] += [s | {"value": 0.9} for s in row["scores"] if s["name"] == "mig"]
+    path.write_text(json.dumps(row))
+    with pytest.raises(InputError, match=r"has mig@1 mig twice; expected each score of a run once"):
+        write_tables(folder)
+
+
+def test_seeds_are_counted_by_which_they_are(folder):
+    text = (folder / "study.toml").read_text()
+    (folder / "study.toml").write_text(text.replace("seeds = [0, 1, 2]", "seeds = [2, 9]"))
+    one = next(line for line in write_tables(folder).splitlines() if "beta=1 " in line)
+    assert one.split("|")[-2] == " 1 of 2, 2 not planned "
+
+
+def test_other_folders_are_not_written_over(folder, tmp_path):
+    out = tmp_path / "mine"
+    write_tables(folder, out=out)
+    write_tables(folder, out=out)  # what the suite wrote it may write again
+    for name in ("index.html", "table.csv", "table.md"):
+        (out / name).write_text("mine")
+        with pytest.raises(InputError, match=rf"mine/{name} is not the suite's; move it, or choose another"):
+            write_tables(folder, out=out)
+        (out / name).unlink()
+    for name in ("study.toml", "rows"):
+        (out / name).mkdir()
+        with pytest.raises(InputError, match="mine is another study's folder"):
+            write_tables(folder, out=out)
+        (out / name).rmdir()
+
+
+def test_a_commit_with_changes_is_told(folder):
+    assert "with changes" not in write_tables(folder)
+    path = next((folder / "rows").iterdir())
+    row = json.loads(path.read_text())
+    row["provenance"]["dirty"] = True
+    path.write_text(json.dumps(row))
+    assert "commit abcabcabca, abcabcabca with changes" in write_tables(folder)
 
 
 def test_a_row_is_complete_when_it_has_every_metric_or_diverged(folder):

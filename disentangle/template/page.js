@@ -41,7 +41,7 @@
     return cell.textContent.trim();
   };
   // Texts are sorted by the sizes of the numbers in them: beta=0.5 after beta=0.25, 1,000 after 500.
-  const parts = (text) => text.split(/(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:e[-+]?\d+)?)/i);
+  const parts = (text) => text.split(/((?:(?<=^|[=\s])-)?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:e[-+]?\d+)?))/i);
   const compare = (x, y) => {
     const a = parts(x), b = parts(y);
     for (let i = 0; i < Math.min(a.length, b.length); i++) {
@@ -78,12 +78,13 @@
   const fields = ["place", "method", "metric", "rule", "text", "spread"], boxes = ["calibration", "published"];
   const state = () => Object.fromEntries([...fields.map((name) => [name, form[name].value]), ...boxes.map((name) => [name, form[name].checked])]);
   let open = null, pushed = false;  // the run that is shown, and whether going back in the browser's history closes it
+  const isPlace = () => location.hash && !location.hash.includes("=");  // in the page, such as #figures
   const remember = () => {
     const now = state(), told = new URLSearchParams();
     for (const name of fields) if (now[name]) told.set(name, now[name]);
     for (const name of boxes) if (!now[name]) told.set(name, "no");
     if (open) told.set("run", open);
-    history.replaceState(null, "", told.toString() ? `#${told}` : location.pathname + location.search);
+    if (told.toString() || !isPlace()) history.replaceState(null, "", told.toString() ? `#${told}` : location.pathname + location.search);
   };
   const filter = () => {
     const now = state(), text = now.text.trim().toLowerCase(), score = now.metric.split(" ").pop();
@@ -108,22 +109,24 @@
       }
       part.hidden = !now.published || !places.has(part.dataset.dataset) || !some;
     }
-    const shown = $$("section.board").filter((board) => !board.hidden).length;
-    $("#nothing").hidden = lines > 0 || shown > 0 && !$$("section.board:not([hidden]) tbody.run").length;
+    const shown = $$("section.board:not([hidden]) table").length;
+    $("#nothing").hidden = lines > 0 || !shown && $$("section.board:not([hidden])").length > 0;
     $("#count").textContent = `${lines} ${lines === 1 ? "line" : "lines"} in ${shown} ${shown === 1 ? "table" : "tables"}`;
     remember();
   };
   const restore = () => {
-    if (location.hash && !location.hash.includes("=")) return;  // a place in the page, not filters
+    if (isPlace()) return filter();
     const told = new URLSearchParams(location.hash.slice(1));
     for (const name of fields) {
       const wanted = told.get(name) || "";
-      if (name === "text" || [...form[name].options].some((option) => option.value === wanted)) form[name].value = wanted;
+      form[name].value = name === "text" || [...form[name].options].some((option) => option.value === wanted) ? wanted : "";
     }
     for (const name of boxes) form[name].checked = told.get(name) !== "no";
     open = told.get("run");
-    if (open && !store.runs[open]) open = null;
+    const unknown = open && !store.runs[open] ? open : "";
+    if (unknown) open = null;
     filter();
+    if (unknown) $("#count").textContent += `; no run ${unknown} is in this page`;
     if (open) show(open);
     else if (dialog.open) { pushed = false; dialog.close(); }
   };
@@ -174,7 +177,7 @@
     put(list, "2019 study's model number", run.number);
     put(list, "data", `${data.name} (${data.source}), ${data.images?.toLocaleString("en")} images, ${data.scored?.toLocaleString("en")} scored`);
     put(list, "data's checksum", data.checksum);
-    put(list, "", data.note);
+    put(list, "about the data", data.note);
     put(list, "model's SHA-256", run.sha);
     for (const [name, text] of Object.entries(origin)) put(list, name.replaceAll("_", " "), name === "dirty" ? (text ? "yes, the code had changes that no commit has" : "no") : text);
     put(list, "seconds", Object.entries(run.seconds).map(([name, s]) => `${name} ${s}`).join(", "));
@@ -187,7 +190,7 @@
     const rows = one.values.map((line, r) => el("tr", {}, el("th", { scope: "row", class: "first" }, `code ${r}`),
       ...line.map((x) => el("td", { style: `--s:${(Math.max(0, x || 0) / largest).toFixed(3)}` }, x === null ? "none" : x.toFixed(2)))));
     return scroll(name, el("table", { class: "matrix" }, el("caption", {}, `${name} `, code(one.id)),
-      el("thead", {}, el("tr", {}, el("td"), ...factors.map((factor) => el("th", { scope: "col" }, factor)))), el("tbody", {}, ...rows)));
+      el("thead", {}, el("tr", {}, el("td"), ...one.values[0].map((_, f) => el("th", { scope: "col" }, factors[f] ?? `factor ${f}`)))), el("tbody", {}, ...rows)));
   };
 
   const told = { "reconstructions.png": "Images of the data set, and what the model makes of them", "traversal.png": "Each latent from -2 to +2 standard deviations, the others held: a line per latent, the most active first", "traversal.webp": "The same, moving there and back" };
@@ -208,7 +211,7 @@
     const focused = $("#run-body").contains(document.activeElement), place = siblings.indexOf(key) + 1;
     $("#run-title").textContent = `${run.title} ${run.setting}`.trim() + ` on ${data.name} (${data.source}), seed ${run.seed}`;
     if (dialog.open) $("#run-said").textContent = `Seed ${run.seed}, ${place} of ${siblings.length}, is shown`;
-    const drawn = images(run, key), grids = run.matrices.map((one) => matrix(one, data.factors || one.values[0].map((_, f) => `factor ${f}`)));
+    const drawn = images(run, key), grids = run.matrices.map((one) => matrix(one, data.factors || []));
     $("#run-body").replaceChildren(seeds(siblings, key), el("h3", {}, `Seed ${run.seed}`), scores(run),
       ...(grids.length ? [el("h3", {}, "What each code tells of each factor"), el("div", { class: "matrices" }, ...grids)] : []),
       ...(drawn.length ? [el("h3", {}, "Pictures"), el("div", { class: "pictures" }, ...drawn)] : []),
@@ -229,7 +232,11 @@
     $("#run-body").replaceChildren();
     if (pushed) { pushed = false; history.back(); } else remember();
   });
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  // Beside it, and not by a drag from within or by the second click of two.
+  const beside = (event) => { const box = dialog.getBoundingClientRect(); return event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom; };
+  let pressed = false;
+  dialog.addEventListener("pointerdown", (event) => { pressed = beside(event); });
+  dialog.addEventListener("click", (event) => { if (event.target === dialog && pressed && event.detail < 2 && beside(event)) dialog.close(); });
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName || "");
     if (event.key === "/" && !typing && !dialog.open) { event.preventDefault(); form.text.focus(); }

@@ -167,7 +167,10 @@ def test_rules_never_share_a_table(visit: Visit) -> None:
     assert rules == ["oracle:mig", "oracle:mig"]
     assert visit.texts(f"{ROWS} .setting").count("beta=1, k=1, pairs=paper") == 1
     assert "chosen by mig" in boards.first.locator("thead").inner_text()
-    boards.first.locator("tbody.run .open").last.click()
+    boards.first.locator("thead .sort", has_text="chosen by").click()
+    cells = boards.first.locator("tbody.run td:nth-child(4)").all_inner_texts()
+    assert cells == sorted(cells, key=float, reverse=True)  # the best first
+    boards.first.locator("tbody.run .open", has_text="Ada").last.click()
     assert visit.texts("#run tbody th.first")[:2] == ["seed 0", "seed 1"]
     page.keyboard.press("Escape")
 
@@ -231,6 +234,32 @@ def test_going_back_closes_a_run_and_does_not_leave_the_page(visit: Visit) -> No
     assert page.evaluate("location.hash") == "#method=beta_vae"
 
 
+def test_a_run_closes_by_a_click_beside_it_alone(visit: Visit) -> None:
+    page, dialog = visit.page, visit.page.locator("#run")
+    page.locator(f"{ROWS} .open").first.dblclick()
+    assert dialog.is_visible()
+    box = dialog.bounding_box()
+    page.mouse.click(box["x"] + 4, box["y"] + 4)  # its edge
+    page.mouse.move(box["x"] + 200, box["y"] + 40)  # from within to beside it, as one selects text
+    page.mouse.down()
+    page.mouse.move(2, 2)
+    page.mouse.up()
+    assert dialog.is_visible()
+    page.mouse.click(2, 2)
+    assert not dialog.is_visible()
+
+
+def test_an_address_may_name_a_place_or_what_is_not_there(visit: Visit, browser: Any) -> None:
+    for end, said in (
+        ("#figures", "6 lines in 2 tables"),
+        ("#run=abc&method=nothing", "6 lines in 2 tables; no run abc is"),
+    ):
+        other = Visit(browser, visit.page.url + end)
+        assert other.page.locator("#count").inner_text().startswith(said)
+        assert other.said == []
+        other.context.close()
+
+
 def test_the_link_to_the_tables_keeps_the_filters(visit: Visit) -> None:
     page = visit.page
     page.select_option("[name=method]", "beta_vae")
@@ -244,10 +273,10 @@ def test_the_link_to_the_tables_keeps_the_filters(visit: Visit) -> None:
 def test_texts_sort_by_the_numbers_in_them(visit: Visit) -> None:
     page = visit.page
     cells = f"{ROWS} .setting"
-    texts = ["beta=16", "beta=0.5", "beta=0.25", "beta=1e-05", "beta=1,000"]
+    texts = ["beta=16", "beta=0.5", "beta=-2", "beta=1e-05", "beta=1,000"]
     page.eval_on_selector_all(cells, f"(cells) => cells.forEach((cell, i) => cell.textContent = {texts}[i])")
     page.locator("section.board:not([hidden])[data-place^='dsprites|'] th .sort").nth(1).click()
-    assert visit.texts(cells) == ["beta=1e-05", "beta=0.25", "beta=0.5", "beta=16", "beta=1,000"]
+    assert visit.texts(cells) == ["beta=-2", "beta=1e-05", "beta=0.5", "beta=16", "beta=1,000"]
 
 
 def test_what_stands_behind_the_mean_can_be_chosen(visit: Visit) -> None:
@@ -343,4 +372,7 @@ def test_without_scripts_the_tables_are_whole(browser: Any, address: str) -> Non
     visit = Visit(browser, address, java_script_enabled=False)
     assert "Without scripts the tables are whole" in visit.page.inner_text("noscript")
     assert len(visit.texts(ROWS)) == 5
+    every = visit.page.locator("section.board")
+    assert every.count() > 2
+    assert all(every.nth(i).is_visible() for i in range(every.count()))
     visit.context.close()
