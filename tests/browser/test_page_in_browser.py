@@ -226,12 +226,11 @@ def test_going_back_closes_a_run_and_does_not_leave_the_page(visit: Visit) -> No
     page.keyboard.press("ArrowRight")
     assert dialog.is_visible()
     page.go_back()
-    settle(page, "!document.querySelector('#run').open")
-    assert page.evaluate("location.hash") == "#method=beta_vae"
+    settle(page, "!document.querySelector('#run').open && location.hash === '#method=beta_vae'")
     page.go_forward()
     settle(page, "document.querySelector('#run').open")
     page.keyboard.press("Escape")
-    assert page.evaluate("location.hash") == "#method=beta_vae"
+    settle(page, "location.hash === '#method=beta_vae'")
 
 
 def test_a_run_closes_by_a_click_beside_it_alone(visit: Visit) -> None:
