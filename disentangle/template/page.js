@@ -84,7 +84,8 @@
     for (const name of fields) if (now[name]) told.set(name, now[name]);
     for (const name of boxes) if (!now[name]) told.set(name, "no");
     if (open) told.set("run", open);
-    if (told.toString() || !isPlace()) history.replaceState(null, "", told.toString() ? `#${told}` : location.pathname + location.search);
+    const next = told.toString() && `#${told}`;
+    if (next !== location.hash && (next || !isPlace())) history.replaceState(null, "", next || location.pathname + location.search);
   };
   const filter = () => {
     const now = state(), text = now.text.trim().toLowerCase(), score = now.metric.split(" ").pop();
