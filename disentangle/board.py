@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -162,6 +163,16 @@ def columns(studies: Study | Sequence[Study]) -> tuple[Column, ...]:
 def told(method: str) -> str:
     """A method's title; the name itself where there is no such method here."""
     return find.get("method", method).title if method in find.names("method") else method
+
+
+def by_size(text: str) -> list[Any]:
+    """What texts are sorted by: numbers in them by their size.
+
+    >>> sorted(["beta=16", "beta=4"], key=by_size)
+    ['beta=4', 'beta=16']
+    """
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[-+]\d+)?)", text)
+    return [float(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def _of(frame: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from disentangle.board import UNIT
+from disentangle.board import UNIT, by_size
 from disentangle.compare_cells import PLACE, as_text, hyper, scored
-from disentangle.compare_text import by_size, labels, some, told
+from disentangle.compare_text import labels, some, told
 from disentangle.errors import InputError
 from disentangle.rules import LESS, by_id
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from disentangle import published_names as names
-from disentangle.board import UNIT
+from disentangle.board import UNIT, by_size
 from disentangle.compare_cells import hyper, scored
-from disentangle.compare_text import by_size, told
+from disentangle.compare_text import told
 from disentangle.frame import half_width, summarise
 from disentangle.published_checks import MEANS
 from disentangle.published_scores import Published

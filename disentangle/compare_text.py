@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -65,16 +64,6 @@ def labels(units: Iterable[Mapping[str, Any]], without: Iterable[str] = ()) -> l
         others = [f"{f}={as_text(unit[f])}" for f in varied if unit[f] != ""]  # a split that is none
         found.append(", ".join(filter(None, [first, *others])))
     return found
-
-
-def by_size(text: str) -> list[Any]:
-    """What texts are sorted by: numbers in them by their size.
-
-    >>> sorted(["beta=16", "beta=4"], key=by_size)
-    ['beta=4', 'beta=16']
-    """
-    parts = re.split(r"(\d+(?:\.\d+)?(?:e[-+]\d+)?)", text)
-    return [float(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def told(field: str, value: Any) -> str:

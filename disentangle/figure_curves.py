@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from disentangle import figure_style as style
-from disentangle.board import told
-from disentangle.figure_place import Drawn, Place, by_number, heads, span
+from disentangle.board import by_size, told
+from disentangle.figure_place import Drawn, Place, heads, span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def _looks(mine: pd.DataFrame, place: Place) -> dict[tuple[str, str], Line2D]:
 
     methods, found = [*place.colours], dict[tuple[str, str], Line2D]()
     lines: Any = mine.groupby(["method", "others"])["n"]
-    ordered = sorted(lines, key=lambda line: (methods.index(line[0][0]), by_number(line[0][1])))
+    ordered = sorted(lines, key=lambda line: (methods.index(line[0][0]), by_size(line[0][1])))
     for k, ((method, others), n) in enumerate(ordered):
         within = sum(other == method for other, _ in found)
         label = f"{told(method)}{f' ({others})' if others else ''}, n = {span(n)}"

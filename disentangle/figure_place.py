@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from disentangle import figure_style as style
 from disentangle.analysis import PLACE, lower_is_better, models, rank_correlation, variance_shares
 from disentangle.analysis_responses import responses
-from disentangle.board import UNIT, Unit
+from disentangle.board import UNIT, Unit, by_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +56,7 @@ def places(frame: pd.DataFrame, headlines: Mapping[str, str], order: Sequence[Un
     runs = models(frame, headlines)
     each = [*runs[UNIT].itertuples(index=False, name=None)]
     rank = {tuple(unit): i for i, unit in enumerate(order)}
-    units = sorted(set(each), key=lambda u: (rank.get(u, len(rank)), u[0], by_number(u[1]), u[2:]))
+    units = sorted(set(each), key=lambda u: (rank.get(u, len(rank)), u[0], by_size(u[1]), u[2:]))
     methods = dict.fromkeys(unit[0] for unit in units)
     colours = dict(zip(methods, itertools.cycle(style.COLOURS), strict=False))
     numbers = {unit: i for i, unit in enumerate(units)}
@@ -74,16 +73,6 @@ def places(frame: pd.DataFrame, headlines: Mapping[str, str], order: Sequence[Un
             Place(place, mine, here, scores, _references(frame, place, scores), colours, about, *own)
         )
     return found
-
-
-def by_number(text: str) -> list[Any]:
-    """What texts are sorted by, so that numbers in them are by their size.
-
-    >>> sorted(["beta=16", "beta=4"], key=by_number)
-    ['beta=4', 'beta=16']
-    """
-    parts = re.split(r"(\d+(?:\.\d+)?(?:e[-+]\d+)?)", text)
-    return [float(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def _diverged(frame: pd.DataFrame, place: tuple[str, str, str]) -> int:

@@ -19,11 +19,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from disentangle.board import UNIT
+from disentangle.board import UNIT, by_size
 from disentangle.errors import InputError, unknown
 from disentangle.frame import summarise, twice
 from disentangle.rules import Rule, by_id
@@ -157,9 +156,7 @@ def _key(order: Sequence[Unit]) -> Callable[[Unit], Any]:
     places = {unit: place for place, unit in enumerate(order)}
 
     def key(unit: Unit) -> Any:
-        texts = re.split(r"(\d+(?:\.\d+)?(?:e[-+]\d+)?)", unit[1])
-        parts = [float(text) if i % 2 else text for i, text in enumerate(texts)]
-        return places.get(unit, len(places)), unit[0], parts, unit[2:]
+        return places.get(unit, len(places)), unit[0], by_size(unit[1]), unit[2:]
 
     return key
 
