@@ -93,7 +93,9 @@ def reading(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
 def made_by(frame: pd.DataFrame) -> str:
     """With which settings, software and hardware the rows were made."""
     pairs = zip(frame["commit"], frame["dirty"], strict=True)
-    commits = sorted({f"{c[:10]}{' with changes' if d else ''}" for c, d in pairs if c})
+    commits = sorted(
+        {f"{c[:10]}{' with changes' if d else ''}" for c, d in pairs if isinstance(c, str) and c}
+    )
     rates, batches, precisions, versions, hardware = (
         ", ".join(sorted({f"{v:g}" if isinstance(v, float) else str(v) for v in frame[name].dropna()}))
         for name in ("lr", "batch", "precision", "version", "hardware")

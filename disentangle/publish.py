@@ -24,6 +24,7 @@ from disentangle.publish_files import (
     SUMS,
     Contents,
     building,
+    contents,
     file_of,
     files_of,
     folder_of,
@@ -113,6 +114,7 @@ def publish(
     before = files_of(folder, "rows/")
     study, rows = read_study(folder, data=False), rows_of(folder)
     place = None if out is None else _place(Path(out), folder, study)
+    _refuse_foreign(folder)
     if not allow_dirty and (told := dirty_text(rows)):
         raise InputError(
             f"{folder}: {told} Nobody could make these rows again. To publish them all the same, and have "
@@ -120,7 +122,7 @@ def publish(
         )
     with building(folder):
         write_tables_and_page([folder], other_rules(study, folder))
-    found = Contents(folder, study, rows, files_of(folder))
+    found = contents(folder)
     if before != {name: file for name, file in found.files.items() if name.startswith("rows/")}:
         raise InputError(f"{folder}: its rows changed while it was published; publish again when they do not")
     if problems := departures(found):
@@ -139,6 +141,15 @@ def publish(
     )
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse to write over a descriptor, or over checksums, that are not the suite's."""
+    for name in (DESCRIPTOR, SUMS):
+        if (folder / name).exists() and "made_by" not in _descriptor(folder):
+            raise InputError(
+                f"{folder / name} was not written by `disentangle publish`; move it, or use --out"
+            )
+
+
 def _write(folder: Path, found: Contents, descriptor: bytes) -> None:
     """Write the descriptor, and the checksums of it and of all published files."""
     write_bytes(folder / DESCRIPTOR, descriptor)
@@ -153,35 +164,41 @@ def _place(out: Path, folder: Path, study: Study) -> Path:
 
     Raises:
         InputError: it is in the study's folder, is or holds the current directory, is a file, or holds what
-            is no earlier package of the study.
+            is no earlier package of the study, or rows that the study has not.
     """
     place, here = out.resolve(), Path.cwd()
     if here.is_relative_to(place):
         raise InputError(f"--out {out} is, or holds, the current directory; expected a folder of its own")
     if place.is_relative_to(folder.resolve()):
         raise InputError(f"--out {out} is in the study's folder {folder}; expected one outside")
+    for path in (place, *place.parents):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"--out {out}: {path} is a file; expected a folder")
     if not place.exists():
         return place
-    if not place.is_dir():
-        raise InputError(f"--out {out} is a file; expected a folder")
     paths = (path for path in place.rglob("*") if path.is_symlink() or not path.is_dir())
     there = {path.relative_to(place).as_posix() for path in paths}
     other = f"expected a new folder, an empty one, or an earlier package of the study {study.name!r}"
-    if there and _study_of(place) != study.name:
+    if there and _descriptor(place).get("study") != study.name:
         raise InputError(f"--out {out} holds {len(there)} files, such as {min(there)}; {other}")
     strange = there - {*listed(place), SUMS}
     if strange:
         raise InputError(f"--out {out} holds files that no package has, such as {min(strange)}; {other}")
+    lost = sorted({name for name in there if name.startswith("rows/")} - files_of(folder, "rows/").keys())
+    if lost:
+        raise InputError(
+            f"--out {out} holds {len(lost)} rows that {folder} has not, such as {lost[0]}; {other}"
+        )
     return place
 
 
-def _study_of(folder: Path) -> str | None:
-    """The study of which a folder holds a package."""
+def _descriptor(folder: Path) -> dict[str, Any]:
+    """The descriptor of the package in a folder; empty without one."""
     try:
-        name = json.loads((folder / DESCRIPTOR).read_bytes())["study"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return str(name)
+        content = json.loads((folder / DESCRIPTOR).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _copy(folder: Path, place: Path, found: Contents, descriptor: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +16,11 @@ from disentangle.errors import InputError, convert, cut, short
 from disentangle.publish_files import (
     DESCRIPTOR,
     SUMS,
+    TEXTS,
     Contents,
     contents,
     file_of,
     folder_of,
-    published,
     rebuilt,
     stale,
 )
@@ -27,7 +28,7 @@ from disentangle.publish_package import departures, describe, maker
 from disentangle.schema import TABLES
 
 LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
-WORDS = {"title", "description", "keywords"}  # for people; another version may word them otherwise
+WORDS = {"title", "description"}  # for people; another version may word them otherwise
 SHOWN = 10  # problems that a message lists
 NOTHING = object()
 
@@ -81,13 +82,14 @@ def verify(folder: str | Path) -> tuple[list[str], str]:
         return problems, f"{folder}: {len(problems)} problems:\n{some(problems)}"
     place = folder_of(folder)
     names = [*listed(place)]
-    again = [name for name in TABLES if name in names]
+    ours = _is_ours(place)
+    again = [name for name in (*TABLES, *(TEXTS if ours else ())) if name in names]
     others = Counter(name.partition("/")[0] for name in names if name not in (*again, DESCRIPTOR))
     parts = [f"{part}/ ({n})" if (place / part).is_dir() else part for part, n in sorted(others.items())]
     lines = [
         f"{folder}: all {len(names)} files are as they were published",
         f"built from the rows again and compared: {', '.join(again)}, and what {DESCRIPTOR} says (but for "
-        "title, licence and contributors)",
+        f"title, licence and contributors{'' if ours else ', and the texts of another version'})",
         f"by checksum only: {', '.join(parts)}",
     ]
     return [], "\n".join(lines)
@@ -118,8 +120,9 @@ def check(folder: str | Path) -> list[str]:
     try:
         problems += _checksums(folder)
         found = contents(folder)
-        told = departures(found)
-        problems += [*told, *stale(folder, rebuilt(found.study, folder, found.rows))]
+        told, texts = departures(found), _is_ours(folder)
+        problems += _unlike(found)
+        problems += [*told, *stale(folder, rebuilt(found.study, folder, found.rows), texts)]
         problems += [] if told else _descriptor(found)
     except InputError as error:
         problems.append(str(error))
@@ -165,19 +168,16 @@ def _checksums(folder: Path) -> Iterator[str]:
             seen.add(match[2])
     known = listed(folder)
     for name, expected in known.items():
-        if not (folder / name).is_file():
-            yield f"{folder / name} is missing"
-            continue
         try:
+            if not (folder / name).is_file():
+                yield f"{folder / name} is missing"
+                continue
             found = file_of(folder / name).sha256
-        except InputError as error:
-            yield str(error)
+        except (InputError, OSError) as error:  # the latter of a name that no disk takes
+            yield cut(str(error), 300)
             continue
         if found != expected:
             yield f"{folder / name}: its SHA-256 is {found[:12]}..., expected {expected[:12]}..."
-    for name in [*published(folder), DESCRIPTOR]:
-        if name not in known:
-            yield f"{folder / name} is not in {SUMS}"
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], Told]:
@@ -249,6 +249,25 @@ def _said(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)} ({cut(', '.join(map(str, value[:3])))})" if value else "none"
     return short(value) if isinstance(value, str) else cut(str(value))
+
+
+def _unlike(found: Contents) -> Iterator[str]:
+    """Files of the study that are not listed, and listed ones that nothing in the study accounts for."""
+    known = listed(found.folder)
+    for name in (*found.files, DESCRIPTOR):
+        if name not in known:
+            yield f"{found.folder / name} is not in {SUMS}"
+    for name in known:
+        if name not in (*found.files, DESCRIPTOR) and os.path.exists(found.folder / name):
+            yield f"{found.folder / name} is in {SUMS}; expected what the study has alone"
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether this version and commit made a package, so that it words all as this one would."""
+    try:
+        return _read(folder)[1].made_by == maker()
+    except InputError:
+        return False
 
 
 def _other_version(folder: Path) -> Iterator[str]:

@@ -13,19 +13,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from disentangle.errors import InputError, short
+from disentangle.calibrate import Calibration
+from disentangle.errors import InputError, convert, short
 from disentangle.figure_style import is_ours
 from disentangle.files import reading
 from disentangle.publish_columns import FORMS, csv_reader, long_cells
 from disentangle.rows import Row, stored_row
 from disentangle.rules import parse_rule
+from disentangle.run import Run
 from disentangle.schema import TABLES
 from disentangle.study import Study, read_study
 
 DESCRIPTOR, SUMS = "datapackage.json", "SHA256SUMS"
 FILES = ("study.toml", *TABLES, "table.md", "table.tex", "index.html")
+TEXTS = ("table.md", "table.tex")
 FOLDERS = {"figures": (".csv", ".png", ".svg"), "pictures": (".gif", ".png", ".webp"), "rows": (".json",)}
 # Sums may round otherwise elsewhere; summaries are written with six digits.
 TOLERANCE = {"table.csv": 1e-9, "summary.csv": 1e-5, "selection.csv": 1e-5}
@@ -47,7 +50,7 @@ class Contents:
         study: what ``study.toml`` says.
         rows: all rows, in the order of their keys.
         files: every published file by its path in the folder, in order; neither the descriptor nor the
-            checksums.
+            checksums, nor pictures that no row names.
     """
 
     folder: Path
@@ -61,6 +64,8 @@ def folder_of(path: str | Path) -> Path:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} is no folder of a study: it does not exist")
+    if not path.is_dir() and path.name != "study.toml":
+        raise InputError(f"{path} is no folder of a study; expected one, or its study.toml")
     return path if path.is_dir() else path.parent
 
 
@@ -71,7 +76,10 @@ def contents(folder: Path) -> Contents:
         InputError: there is no study file or row, a row is damaged, or a file's name cannot stand in a list
             of checksums.
     """
-    return Contents(folder, read_study(folder, data=False), rows_of(folder), files_of(folder))
+    study, rows = read_study(folder, data=False), rows_of(folder)
+    named = {name for row in rows for name in row.get("pictures", ())}
+    files = {n: f for n, f in files_of(folder).items() if n in named or not n.startswith("pictures/")}
+    return Contents(folder, study, rows, files)
 
 
 def files_of(folder: Path, place: str = "") -> dict[str, File]:
@@ -113,19 +121,44 @@ def rows_of(folder: Path) -> list[Row]:
     """The rows, where `disentangle.rows.read_rows` would leave out a damaged one.
 
     Raises:
-        InputError: there is none, or a file is no row or of another form.
+        InputError: there is none, a file is no row or of another form, or a row contradicts itself.
     """
     rows = []
     for path in (folder / name for name in published(folder) if name.startswith("rows/")):
         with reading(path):
-            rows.append(stored_row(path))
+            row = stored_row(path)
+        if told := contradiction(row):
+            raise InputError(f"{path}: {told}")
+        rows.append(row)
     if not rows:
         raise InputError(f"{folder} has no rows to publish; run `disentangle study {folder}` first")
     return rows
 
 
+def contradiction(row: Row) -> str:
+    """What of a row's settings, images and key, a hash of the settings, does not go together, or nothing.
+
+    A row of a method that this version does not have may have any key.
+    """
+    run, data = row["run"], row["data"]
+    if row["kind"] == "ranking":
+        return ""
+    for name, field in (("dataset", "name"), ("source", "source")):
+        if run.get(name, data[field]) != data[field]:
+            return f"run.{name} is {run[name]!r} and data.{field} {data[field]!r}; expected the same"
+    task: Any = {"source": data["source"], **run}
+    if row["kind"] == "calibration":
+        task |= {"name": task.pop("method")}
+        del task["hyper"]
+    try:
+        key = convert(task, Run if row["kind"] == "run" else Calibration).key()
+    except InputError:
+        return ""
+    return "" if key == row["key"] else f"key is {row['key']!r}, but its settings have the key {key!r}"
+
+
 def rebuilt(study: Study, folder: Path, rows: list[Row]) -> dict[str, bytes]:
-    """The CSV files of tables that rows give now, by name. Nothing in the folder is changed.
+    """The tables that rows give now, by name. Nothing in the folder is changed.
 
     Args:
         study: the study.
@@ -141,7 +174,7 @@ def rebuilt(study: Study, folder: Path, rows: list[Row]) -> dict[str, bytes]:
     rules = other_rules(study, folder)
     with tempfile.TemporaryDirectory() as place, building(folder):
         save_tables(make_tables(join([study], {folder: rows}), rules), Path(place))
-        return {name: (Path(place) / name).read_bytes() for name in TABLES if (Path(place) / name).exists()}
+        return {path.name: path.read_bytes() for path in Path(place).iterdir()}
 
 
 @contextmanager
@@ -170,15 +203,20 @@ def other_rules(study: Study, folder: Path) -> list[str] | None:
     return names if set(names) - set(study.selection) else None
 
 
-def stale(folder: Path, expected: Mapping[str, bytes]) -> Iterator[str]:
-    """How the CSV files of a folder differ from those that its rows give, a sentence a file.
+def stale(folder: Path, expected: Mapping[str, bytes], texts: bool) -> Iterator[str]:
+    """How the tables of a folder differ from those that its rows give, a sentence a file.
 
-    Numbers may differ within `TOLERANCE`, for sums round otherwise under other versions of libraries.
+    Numbers in CSV files may differ within `TOLERANCE`, for sums round otherwise under other versions of
+    libraries.
 
     Args:
         folder: the study's.
         expected: of `rebuilt`.
+        texts: whether to compare `TEXTS` too, which other versions of the suite word otherwise.
     """
+    for name in TEXTS if texts else ():
+        if (folder / name).is_file() and (folder / name).read_bytes() != expected[name]:
+            yield f"{folder / name} is not what the rows give now"
     for name in TABLES:
         path = folder / name
         if name not in expected:

@@ -50,7 +50,7 @@ def row_of(task, values, kind="run", status="done"):
         "run": {f: getattr(task, f) for f in fields} if kind == "run" else run,
         "data": {"name": "toy", "source": "drawn", "checksum": "sha256:0a", "note": "Drawn."},
         "scores": [{"name": n, "id": i, "value": v, **shared} for (n, i), v in values.items()],
-        "pictures": ["pictures/a.png"], "model_sha256": "", "provenance": provenance(),
+        "pictures": ["pictures/a.png", "pictures/A.webp"], "model_sha256": "", "provenance": provenance(),
         "seconds": {"train": 1.5, "encode": 0.25},
     }  # fmt: skip
 
@@ -119,6 +119,7 @@ def make_study(folder):
         "rows/.b.json.part",
         "rows/c.json.damaged",
         "pictures/.a.png",
+        "pictures/of-no-row.png",
     ):
         (folder / name).write_bytes(b"not to be published")
     return folder

@@ -248,6 +248,14 @@ def test_what_changes_meanwhile_is_not_published(folder, tmp_path, monkeypatch):
         (lambda row: row.update(data={}), "data: object missing required field `name`"),
         (lambda row: row.update(run={}), "run: object missing required field `method`"),
         (lambda row: row.update(pictures="x" * 999), r"^.{,450}xx\.\.\.: expected `array`, got `str`$"),
+        (lambda row: row["run"].update(seed=7), "key is '.*', but its settings have the key '"),
+        (lambda row: row["run"]["hyper"].update(beta=9), "key is '.*', but its settings have the key '"),
+        (lambda row: row["data"].update(source="official"), "key is '.*', but its settings have the key '"),
+        (
+            lambda row: (row["data"].update(source="official"), row["run"].update(source="drawn")),
+            "run.source is 'drawn' and data.source 'official'; expected the same",
+        ),
+        (lambda row: row["data"].update(name="dsprites"), "run.dataset is 'toy' and data.name 'dsprites'"),
         (lambda row: row.pop("seconds"), "is no row of a study: object missing required field `seconds`"),
         (
             lambda row: row.update(key=row["key"][::-1]),
@@ -261,6 +269,35 @@ def test_a_row_that_is_odd_is_said(folder, edit, problem):
     edit(row)
     path.write_text(json.dumps(row))
     refused(folder, problem)
+
+
+def test_a_calibration_row_has_the_key_of_its_settings(folder):
+    path = next(p for p in (folder / "rows").glob("*.json") if '"calibration"' in p.read_text())
+    row = json.loads(path.read_text())
+    row["run"]["method"] = "true_factors"
+    path.write_text(json.dumps(row))
+    refused(folder, "key is '.*', but its settings have the key '")
+
+
+def test_nothing_of_others_is_written_over(folder, tmp_path):
+    out = tmp_path / "out"
+    publish(folder, out=out)
+    row = next(path for path in (folder / "rows").glob("*.json") if '"run"' in path.read_text())
+    content = row.read_bytes()
+    row.unlink()
+    refused(folder, rf"out holds 1 rows that .* has not, such as rows/{row.name}", out=out)
+    row.write_bytes(content)
+    (tmp_path / "file").write_text("mine")
+    refused(folder, r"file/x: .*/file is a file; expected a folder", out=tmp_path / "file" / "x")
+    for name in ("datapackage.json", "SHA256SUMS"):
+        (folder / "datapackage.json").write_text('{"mine": 1}')
+        (folder / "SHA256SUMS").write_text("mine")
+        if name == "SHA256SUMS":
+            (folder / "datapackage.json").unlink()
+        refused(folder, rf"{name} was not written by `disentangle publish`")
+        (folder / "SHA256SUMS").unlink()
+    with pytest.raises(InputError, match=r"index.html is no folder of a study; expected"):
+        publish(folder / "index.html")
 
 
 def test_what_cannot_be_published_is_said(folder, tmp_path):
@@ -304,12 +341,9 @@ def test_the_command_publishes_and_verifies(folder, tmp_path, capsys):
         told = capsys.readouterr().out.splitlines()
         assert told[0] == f"{path}: all 18 files are as they were published"
         assert told[1].startswith(
-            "built from the rows again and compared: table.csv, summary.csv, selection.csv, and"
+            "built from the rows again and compared: table.csv, summary.csv, selection.csv, table.md, table.tex, and"
         )
-        assert told[2] == (
-            "by checksum only: figures/ (3), index.html, pictures/ (2), rows/ (5), study.toml, table.md, "
-            "table.tex"
-        )
+        assert told[2] == ("by checksum only: figures/ (3), index.html, pictures/ (2), rows/ (5), study.toml")
     (out / "table.csv").write_text("study\n")
     with pytest.raises(SystemExit) as stop:
         command(out, check=True)

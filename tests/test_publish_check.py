@@ -1,11 +1,12 @@
 """What was changed in a package is found, also where the checksums were mended; and nothing is changed."""
 
+import hashlib
 import shutil
 
 import pytest
 
 from disentangle.publish import publish
-from disentangle.publish_check import check, differences, some
+from disentangle.publish_check import check, differences, some, verify
 from disentangle.publish_package import maker
 from disentangle.work import alone
 
@@ -49,10 +50,16 @@ def test_a_flipped_byte_is_found(folder, name):
 
 def test_what_is_missing_or_beside_the_list_is_found(folder):
     (folder / "table.md").unlink()
-    (folder / "pictures" / "b.png").write_bytes(b"b")
+    row = next((folder / "rows").glob("[0-9a-f]*.json"))
+    shutil.copy(row, row.with_name("a.json"))
+    (folder / "pictures" / "b.png").write_bytes(b"b")  # of no row, and so nothing to publish
+    assert not any("b.png" in problem for problem in check(folder))
+    with (folder / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{hashlib.sha256(b'b').hexdigest()}  pictures/b.png\n")
+    row.with_name("a.json").unlink()
     problems = check(folder)
     assert f"{folder / 'table.md'} is missing" in problems
-    assert f"{folder / 'pictures' / 'b.png'} is not in SHA256SUMS" in problems
+    assert f"{folder / 'pictures' / 'b.png'} is in SHA256SUMS; expected what the study has alone" in problems
     (folder / "summary.csv").unlink()
     assert check(folder).count(f"{folder / 'summary.csv'} is missing") == 2  # of the list, and by the rows
     (folder / "SHA256SUMS").write_text(f"{'0' * 64}  ../secret\n{'x' * 999}\n")
@@ -203,9 +210,12 @@ def test_a_descriptor_that_is_none_is_said(folder, content):
 def test_a_package_of_another_version_says_so_where_it_differs(folder):
     sign(folder, lambda told: told.update(made_by={"version": "0.0.9", "commit": "f" * 40, "dirty": True}))
     assert check(folder) == []
-    sign(folder, lambda told: told.update(description="Other words", keywords=[]))
+    sign(folder, lambda told: told.update(description="Other words"))
     sign(folder, lambda told: of_table(told, "seed").update(description="Other words", title="Other words"))
+    replace(folder / "table.md", "Cells:", "Other words:")
+    sign(folder)
     assert check(folder) == []  # words may have changed since
+    assert "and the texts of another version" in verify(folder)[1]
     replace(folder / "table.csv", "model_number", "number_of_model")
     sign(folder)
     first, *others = check(folder)
@@ -213,7 +223,15 @@ def test_a_package_of_another_version_says_so_where_it_differs(folder):
     assert "that may be the reason for what follows" in first
     assert any("the column 'model_number' is missing" in problem for problem in others)
     sign(folder, lambda told: told.update(made_by=maker()))
-    assert not any("made_by" in problem for problem in check(folder))
+    problems = check(folder)
+    assert not any("made_by" in problem for problem in problems)
+    assert f"{folder / 'table.md'} is not what the rows give now" in problems
+
+
+def test_a_name_that_no_disk_takes_is_told(folder):
+    with (folder / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{'0' * 64}  {'x' * 5000}\n")
+    assert any("File name too long" in problem for problem in check(folder))
 
 
 def test_a_check_changes_nothing(folder):

@@ -88,6 +88,7 @@ def test_the_descriptor_describes_every_file_but_the_rows(folder):
     assert by_path["table.csv"]["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
     assert by_path["table.csv"]["bytes"] == len(content)
     (folder / "pictures" / "a.webp").write_bytes(b"beside A.webp")
+    change(folder, lambda row: row["pictures"].append("pictures/a.webp"))
     names = [one["name"] for one in publish(folder).descriptor["resources"]]
     assert len({name.lower() for name in names}) == len(names) == len(told) + 1
 

@@ -280,6 +280,9 @@ def test_a_commit_with_changes_is_told(folder):
     row["provenance"]["dirty"] = True
     path.write_text(json.dumps(row))
     assert "commit abcabcabca, abcabcabca with changes" in write_tables(folder)
+    row["provenance"] = {}  # of a row that says nothing of it
+    path.write_text(json.dumps(row))
+    assert "commit abcabcabca, on a machine" in write_tables(folder)
 
 
 def test_a_row_is_complete_when_it_has_every_metric_or_diverged(folder):
