@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from disentangle.board import UNIT
 from disentangle.compare_published import NOT_COMPARED, THEIRS
-from disentangle.compare_studies import LEVEL, SAME, UNEQUAL, UNTESTED, Studies
-from disentangle.compare_text import Notes, Side, empty, labels, listed, signed, some, table, told
+from disentangle.compare_studies import FLAT, LEVEL, SAME, UNEQUAL, UNTESTED, Studies
+from disentangle.compare_text import (
+    Notes,
+    Side,
+    counted,
+    empty,
+    labels,
+    listed,
+    ranges_told,
+    signed,
+    some,
+    table,
+    told,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +36,12 @@ _PUBLISHED_RULE = (
 )
 _STUDIES_RULE = (
     "Means are of the seeds that the difference is of. *difference*: ours - theirs ± half of its 95 % "
-    "interval; *effect*: Cohen's d_z where runs are paired by seed, Hedges' g where they are not (Welch); "
-    "*Holm*: p corrected for all tests in these tables; *none shown*: no difference with Holm < 0.05."
+    "interval; *effect*: Cohen's d_z where runs are paired by seed (every seed of the side with fewer, and "
+    "two at least, is in the other too), Hedges' g where they are not (Welch); *Holm*: p corrected for all "
+    "tests in these tables; *none shown*: no difference with Holm < 0.05; *no spread*: nothing varies that "
+    "a test could go by."
 )
-_SHORT = {"no difference shown": "none shown", UNTESTED: "one seed", UNEQUAL: "same runs"}
+_SHORT = {"no difference shown": "none shown", UNTESTED: "one seed", FLAT: "no spread", UNEQUAL: "same runs"}
 
 
 def published_board(
@@ -61,8 +75,8 @@ def published_board(
     elif (frame["verdict"] == NOT_COMPARED).all():
         numbers = len(frame[[f"published_{name}" for name in THEIRS]].drop_duplicates())
         parts.append(
-            f"**No number is compared**: of all {numbers}, in {len(frame)} pairs with settings of ours, "
-            "something differs or is unknown."
+            f"**No number is compared**: in {counted(len(frame), 'pair')} of {counted(numbers, 'number')} "
+            "with settings of ours, something differs or is unknown."
         )
     if papers.lines():
         parts += ["**Published by**\n\n" + listed(papers.lines())]
@@ -113,8 +127,7 @@ def _unmatched(unmatched: pd.DataFrame) -> list[str]:
             for reason, rows, names in zip(own["reason"], own["rows"], own["names"], strict=True)
         ]
         lines.append(f"{paper}: {', '.join(reasons)}")
-    count = unmatched["rows"].sum()
-    numbers = f"{count} further number{'s' if count > 1 else ''}"
+    numbers = counted(int(unmatched["rows"].sum()), "further number")
     return [f"**Nothing of ours beside {numbers}**\n\n" + listed(lines)]
 
 
@@ -147,8 +160,8 @@ def studies_board(found: Studies, ours: Side, theirs: Side) -> str:
     if frame.empty:
         parts.append("No cell of one study has a counterpart in the other.")
     tests, lower = int(frame["p"].notna().sum()), int((frame["p_holm"] < LEVEL).sum())
-    shows = "none of which shows" if lower == 0 else f"of which {lower} show"
-    parts += [f"{tests} tests, {shows} a difference (Holm < {LEVEL})."] if tests else []
+    shows = "none of which shows" if lower == 0 else f"of which {lower} show{'s' * (lower == 1)}"
+    parts += [f"{counted(tests, 'test')}, {shows} a difference (Holm < {LEVEL})."] if tests else []
     sentences = [*_same(frame, names), *_shared(frame), *_seeds_alone(frame), *found.told]
     parts += [listed(sentences)] if sentences else []
     return "\n\n".join([*parts, *([] if shown.empty else [_STUDIES_RULE])]) + "\n"
@@ -180,13 +193,13 @@ def _same(frame: pd.DataFrame, names: Mapping[Any, str]) -> list[str]:
         return []
     runs = same.drop_duplicates(["dataset", "source", *UNIT])
     seeds = runs["shared"].unique().tolist()
-    of = f"{runs['n_shared'].sum():,} runs of {len(runs):,} settings" + (
-        f", seeds {seeds[0]}" * (len(seeds) == 1)
-    )
+    of = f"{counted(int(runs['n_shared'].sum()), 'run')} of {counted(len(runs), 'setting')}"
+    if len(seeds) == 1:
+        of += f", {ranges_told(seeds[0])}"
     settings = some([f"{names[i]} on {same['dataset'][i]}" for i in runs.index])
     return [
-        f"The same models in both, with the same values, and in no test ({of}; {len(same):,} cells): "
-        f"{settings}."
+        f"The same models in both, with the same values, and in no test ({of}; "
+        f"{counted(len(same), 'cell')}): {settings}."
     ]
 
 
@@ -194,30 +207,30 @@ def _shared(frame: pd.DataFrame) -> list[str]:
     """Runs that both studies have, and that are left out of a test or have other values."""
     found = []
     tested = frame[~frame["verdict"].isin([SAME, UNEQUAL])]
-    for seeds, cells in _counted(tested["shared"]):
-        found.append(f"The same models in both, left out of ours and theirs: seeds {seeds} ({cells}).")
-    for seeds, cells in _counted(frame["shared_unequal"]):
+    for seeds, cells in _cells_of(tested["shared"]):
+        found.append(f"The same models in both, left out of ours and theirs: {ranges_told(seeds)} ({cells}).")
+    for seeds, cells in _cells_of(frame["shared_unequal"]):
         found.append(
             f"The same runs in both, with other values (one was trained or scored anew), and in no test: "
-            f"seeds {seeds} ({cells})."
+            f"{ranges_told(seeds)} ({cells})."
         )
     return found
 
 
 def _seeds_alone(frame: pd.DataFrame) -> list[str]:
     """Seeds that a difference of runs with the same seeds leaves out; once for each set."""
-    by_seed = frame[(frame["test"] == "paired t") | frame["verdict"].isin([SAME, UNEQUAL])]
+    by_seed = frame[frame["seeds"] != ""]
     return [
         f"Seeds in {side} only, and not in the difference: {seeds} ({cells})."
         for side in ("ours", "theirs")
-        for seeds, cells in _counted(by_seed[f"only_{side}"])
+        for seeds, cells in _cells_of(by_seed[f"only_{side}"])
     ]
 
 
-def _counted(seeds: pd.Series[Any]) -> list[tuple[str, str]]:
+def _cells_of(seeds: pd.Series[Any]) -> list[tuple[str, str]]:
     """Each text of seeds that is not empty, and how many cells have it."""
     counts = seeds[seeds != ""].value_counts(sort=False)
-    return [(str(text), f"{count} cell{'s' if count > 1 else ''}") for text, count in counts.items()]
+    return [(str(text), counted(count, "cell")) for text, count in counts.items()]
 
 
 def _scores(frame: pd.DataFrame) -> tuple[dict[Any, str], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,13 @@ NEEDED = (
 )  # fmt: skip
 PLACE = ["dataset", "source", *UNIT]  # what a run is of, but for its seed
 LINE = "line"  # the name of an index that holds a file's lines
-ADDED: dict[str, Any] = {"split": "", "precision": "fp32", "metric_std": None, "repeats": 1}
-_TEXTS = ["run_key", "dataset", "source", "method", "setting", "precision", "split", "metric_id", "score"]
+ADDED: dict[str, Any] = {
+    "data_checksum": "", "split": "", "precision": "fp32", "metric_std": None, "repeats": 1,
+}  # fmt: skip
+_TEXTS = [
+    "run_key", "dataset", "source", "data_checksum", "method", "setting", "precision", "split", "metric_id",
+    "score",
+]  # fmt: skip
 _HIGHEST = 2**63 - 1
 # Of each column of numbers its least and highest value, and what a message calls them.
 _NUMBERS: dict[str, tuple[float, float, str]] = {
@@ -83,6 +88,37 @@ def runs_of(frame: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
     return runs
 
 
+def of_several(*tables: pd.DataFrame) -> set[tuple[str, str]]:
+    """The data sets, with their sources, of which tables of `runs_of` tell several checksums of images."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for name, source, checksum in {one for runs in tables for one in _images(runs)}:
+        found.setdefault((name, _origin(source)), set()).add(checksum)
+    return {images for images, checksums in found.items() if len(checksums - {""}) > 1}
+
+
+def told_apart(runs: pd.DataFrame, several: set[tuple[str, str]]) -> pd.DataFrame:
+    """The runs with the first digits of their checksum in the source, where that does not say which images.
+
+    So does `disentangle.frame.tidy` within one study.
+    """
+    sources = [
+        f"{_origin(source)}:{checksum.rpartition(':')[2][:8]}"
+        if checksum and (name, _origin(source)) in several
+        else source
+        for name, source, checksum in _images(runs)
+    ]
+    return runs.assign(source=sources)
+
+
+def _images(runs: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+    return zip(runs["dataset"], runs["source"], runs["data_checksum"], strict=True)
+
+
+def _origin(source: str) -> str:
+    """A source without the digits of a checksum."""
+    return source.partition(":")[0]
+
+
 def scored(runs: pd.DataFrame) -> pd.DataFrame:
     """The lines of `runs_of` that have a value."""
     return runs[(runs["status"] == "done") & runs["value"].notna()]
@@ -111,8 +147,8 @@ def _number(column: str, value: Any) -> float | None:
     (least, most, expected), text = _NUMBERS[column], _plain(value)
     if not text and expected.endswith("nothing"):
         return math.nan
-    # A seed may have more digits than a float holds.
-    number = int(text) if re.fullmatch("[0-9]+", text) else names.number(text)
+    # A seed may have more digits than a float holds; what is longer is no number, or too large.
+    number = int(text) if re.fullmatch("[0-9]{1,19}", text) else names.number(text)
     whole = "whole" not in expected or number == number // 1
     return number if least <= number <= most and whole else None
 

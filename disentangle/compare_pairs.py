@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from disentangle import published_names as names
 from disentangle.board import UNIT, by_size
 from disentangle.compare_cells import PLACE, as_text, hyper, scored
-from disentangle.compare_text import labels, some, told
+from disentangle.compare_text import counted, labels, some, told
 from disentangle.errors import InputError
 from disentangle.rules import LESS, by_id
 
@@ -108,12 +109,19 @@ def _settings_agree(one: Cell, other: Cell, free: set[str]) -> bool:
         known = one.hyper.keys() | other.hyper.keys()
     else:  # the method is free, and each has hyperparameters that the other has not
         known = one.hyper.keys() & other.hyper.keys()
-    return all(one.hyper.get(name) == other.hyper.get(name) for name in known - free)
+    return not any(_differ(one, other, name) for name in known - free)
+
+
+def _differ(one: Cell, other: Cell, name: str) -> bool:
+    """Whether two cells have another value of a hyperparameter; 4 and 4.0 are one."""
+    first, second = one.hyper.get(name), other.hyper.get(name)
+    return first != second and (first is None or second is None or not names.same(first, second))
 
 
 def _ambiguous(one: Cell, other: Cell, side: str) -> InputError:
     differ = [f for f in UNIT if f != "setting" and one.fields[f] != other.fields[f]]
-    differ += sorted(k for k in {*one.hyper, *other.hyper} if one.hyper.get(k) != other.hyper.get(k))
+    differ += sorted(k for k in {*one.hyper, *other.hyper} if _differ(one, other, k))
+    differ.append("setting")  # where the same is written in two ways
     first, second = labels([one.fields, other.fields])
     return InputError(
         f"two settings of {side} ({first}; {second}) are like one of the other side; choose one with "
@@ -142,7 +150,7 @@ def lonely(ours: Sequence[Cell], theirs: Sequence[Cell], pairs: Sequence[Pair], 
         rest = [cell for cell in alone if cell not in met]
         settings = list(dict.fromkeys(f"{names[cell]} on {cell.fields['dataset']}" for cell in rest))
         if rest:
-            found.append(f"Only in {side}: {_count(len(rest))} of {some(settings)}.")
+            found.append(f"Only in {side}: {counted(len(rest), 'cell')} of {some(settings)}.")
     return found
 
 
@@ -167,7 +175,7 @@ def _unlike(ours: Sequence[Cell], theirs: Sequence[Cell], free: set[str]) -> lis
     found: dict[str, tuple[set[str], set[str]]] = {}
     for one, other in _alike(ours, theirs, exact):
         for name in sorted((one.hyper.keys() & other.hyper.keys()) - free):
-            if one.hyper[name] != other.hyper[name]:
+            if _differ(one, other, name):
                 values = found.setdefault(name, (set(), set()))
                 values[0].add(one.hyper[name])
                 values[1].add(other.hyper[name])
@@ -186,9 +194,5 @@ def _unlike(ours: Sequence[Cell], theirs: Sequence[Cell], free: set[str]) -> lis
 
 def _way_told(way: tuple[tuple[str, Any, Any], ...], scores: Sequence[str]) -> str:
     what = ", ".join(f"{f.replace('_', ' ')} {told(f, a)} against {told(f, b)}" for f, a, b in way)
-    count = f" ({_count(len(scores))})" if len(scores) > 1 else ""
+    count = f" ({counted(len(scores), 'cell')})" if len(scores) > 1 else ""
     return f"Not compared: {', '.join(dict.fromkeys(scores))}: {what}{count}."
-
-
-def _count(n: int) -> str:
-    return "1 cell" if n == 1 else f"{n:,} cells"

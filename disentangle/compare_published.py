@@ -198,7 +198,7 @@ def _setting_reasons(cell: Cell, row: Published) -> Iterator[str]:
         meant = " and ".join(filter(None, (names.near(name, own) for name in strange)))
         hint = f"; did you mean {meant}?" if meant else ""
         yield f"setting: theirs is {theirs}, which is no hyperparameter of {cell['method']} here{hint}"
-    told_of = dict(row.fixed) | given
+    told_of = {**row.fixed.get((cell["dataset"], cell["method"]), {}), **given}
     if own and not told_of:
         yield f"setting: theirs of {row.method} is not told"
         return

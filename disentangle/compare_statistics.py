@@ -20,8 +20,7 @@ class Test:
         kind: ``"paired t"`` or ``"Welch t"``.
         difference: mean of the first sample minus that of the second.
         half_width: of its 95 % interval (Student's).
-        effect: a standardised difference: Cohen's d_z where paired, else Hedges' g. Infinite where nothing
-            varies but the means differ.
+        effect: a standardised difference: Cohen's d_z where paired, else Hedges' g.
         effect_name: ``"d_z"`` or ``"g"``.
         p: of the two-sided t-test that the means are equal.
     """
@@ -34,14 +33,15 @@ class Test:
     p: float
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> Test:
+def paired(first: Sequence[float], second: Sequence[float]) -> Test | None:
     """Student's paired t-test: with d the differences of n pairs, and s their deviation (n - 1)::
 
         t = mean(d) / (s / sqrt(n))        n - 1 degrees of freedom
         interval = mean(d) +- t(0.975, n - 1) s / sqrt(n)
         d_z = mean(d) / s
 
-    Where all differences are zero p is 1 and d_z is 0. Swapping the samples changes signs alone.
+    Where all differences are equal up to rounding there is no test, and None: without a spread two pairs
+    would show as much as a thousand. Swapping the samples changes signs alone.
 
     Args:
         first, second: values of the same length, two or more, of which those at one place belong together.
@@ -59,13 +59,14 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Test:
     if a.shape != b.shape or len(a) < 2:
         raise ValueError(f"expected two or more pairs, got {len(a)} and {len(b)} values")
     d, n, rounding = a - b, len(a), _rounding(a, b)
-    spread = _unless(float(d.std(ddof=1)), rounding)
-    difference = _unless(float(d.mean()), rounding)
+    spread, difference = float(d.std(ddof=1)), _unless(float(d.mean()), rounding)
+    if spread <= rounding:
+        return None
     half, p = _student(difference, spread / math.sqrt(n), n - 1)
-    return Test("paired t", difference, half, _ratio(difference, spread), "d_z", p)
+    return Test("paired t", difference, half, difference / spread, "d_z", p)
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> Test:
+def welch(first: Sequence[float], second: Sequence[float]) -> Test | None:
     """Welch's t-test of two independent samples, whose variances v (n - 1) may differ::
 
         se^2 = v1 / n1 + v2 / n2       t = (m1 - m2) / se
@@ -73,7 +74,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Test:
         g = J (m1 - m2) / sqrt(((n1 - 1) v1 + (n2 - 1) v2) / k)    k = n1 + n2 - 2
         J = gamma(k / 2) / (sqrt(k / 2) gamma((k - 1) / 2))        Hedges' correction for few values
 
-    Where neither sample varies and the means are equal, p is 1 and g is 0.
+    Where neither sample varies, up to rounding, there is no test, and None.
 
     Args:
         first, second: two or more values each.
@@ -93,13 +94,15 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Test:
     rounding = _rounding(a, b)
     difference = _unless(float(a.mean() - b.mean()), rounding)
     va, vb = (_unless(float(x.std(ddof=1)), rounding) ** 2 for x in (a, b))
+    if va == vb == 0:
+        return None
     ea, eb, k = va / len(a), vb / len(b), len(a) + len(b) - 2
     below = ea**2 / (len(a) - 1) + eb**2 / (len(b) - 1)
     freedom = (ea + eb) ** 2 / below if below > 0 else float(k)
     half, p = _student(difference, math.sqrt(ea + eb), freedom)
     pooled = math.sqrt(((len(a) - 1) * va + (len(b) - 1) * vb) / k)
     few = math.exp(math.lgamma(k / 2) - math.lgamma((k - 1) / 2)) / math.sqrt(k / 2)
-    return Test("Welch t", difference, half, few * _ratio(difference, pooled), "g", p)
+    return Test("Welch t", difference, half, few * difference / pooled, "g", p)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -123,14 +126,8 @@ def _student(difference: float, error: float, freedom: float) -> tuple[float, fl
     """Half of the 95 % interval and the two-sided p of a difference with a standard error."""
     from scipy.stats import t
 
-    p = 2 * float(t.sf(abs(_ratio(difference, error)), freedom))
+    p = 2 * float(t.sf(abs(difference / error), freedom))
     return float(t.ppf(0.975, freedom)) * error, p
-
-
-def _ratio(value: float, spread: float) -> float:
-    if spread == 0:
-        return 0.0 if value == 0 else math.copysign(math.inf, value)
-    return value / spread
 
 
 def _rounding(*samples: NDArray[np.float64]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from disentangle.board import UNIT
-from disentangle.compare_cells import bare, chosen, runs_of
+from disentangle.compare_cells import bare, chosen, of_several, runs_of, told_apart
 from disentangle.compare_pairs import Cell, cells_of, lonely, pairs_of
 from disentangle.compare_statistics import Test, holm, paired, welch
 from disentangle.compare_text import left_out, ranges
@@ -24,7 +24,7 @@ COLUMNS = [
 SIDES = "ours", "theirs"
 LEVEL = 0.05  # of the corrected p
 SAME, UNEQUAL = "the same models", "the same runs, other values"
-UNTESTED = "not tested: one seed"
+UNTESTED, FLAT = "not tested: one seed", "not tested: no spread"
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,16 @@ def compare_studies(
 
     Two cells are a pair where data set, source, score, metric id and everything of
     `disentangle.board.UNIT` are the same, but for the fields that a filter names; where a hyperparameter is
-    named, the others must agree, and where the method is, those that both methods have. Runs with one key
-    in both are the same models: they are left out of both, and told (``shared``; ``shared_unequal``: those
-    whose values differ all the same, as of models that were trained or scored again). Of the others, with
-    two seeds or more in both, the runs of one seed are compared with each other
-    (`disentangle.compare_statistics.paired`), otherwise the two means where each has two seeds (`welch`).
-    All p are corrected together (`holm`).
+    named, the others must agree, and where the method is, those that both methods have. Where both tell
+    checksums of their images, and these differ, the sources are not the same.
+
+    Runs with one key in both are the same models: they are left out of both, and told (``shared``, and
+    those whose values differ all the same, as of models that were trained or scored again:
+    ``shared_unequal``). Of the others, where every seed of the side with fewer is in the other too, and
+    these are two or more, the runs of one seed are compared with each other
+    (`disentangle.compare_statistics.paired`), and what other seeds the other side has is left out. Else the
+    means of all seeds are compared, where each side has two (`welch`): a few common seeds do not decide for
+    many. One seed, or values without a spread, are not tested. All p are corrected together (`holm`).
 
     Args:
         ours, theirs: of `disentangle.table.tidy`, or of a ``table.csv``.
@@ -69,8 +73,9 @@ def compare_studies(
 
     Returns:
         The lines, in which ``difference`` is ours - theirs, and what was not compared. Means and n are of
-        the ``seeds`` that the difference is of, where runs are paired, or of the shared ones where nothing
-        else is there; ``comparisons`` is the number of tests that were corrected for.
+        the ``seeds`` that the difference is of, where runs are paired or one side has none but shared
+        ones; else ``seeds`` is empty, and they are of all that are not shared. ``n_shared`` counts
+        ``shared``; ``comparisons`` is the number of tests that were corrected for.
 
     Raises:
         InputError: a frame is no table; a filter names what is not there; or two settings of one side are
@@ -90,9 +95,11 @@ def compare_studies(
 
     wanted = bare(ours_where or {}), bare(theirs_where or {})
     free = {name for one in wanted for name in one} - {"dataset", "source"}
-    runs = [
-        chosen(runs_of(frame, name), where, side)
-        for frame, name, where, side in zip((ours, theirs), called, wanted, SIDES, strict=True)
+    both = [runs_of(frame, name) for frame, name in zip((ours, theirs), called, strict=True)]
+    several = of_several(*both)
+    runs = [  # filters name sources as the tables do
+        told_apart(chosen(some, where, side), several)
+        for some, where, side in zip(both, wanted, SIDES, strict=True)
     ]
     first, second = (cells_of(some, all_scores) for some in runs)
     pairs = pairs_of(first, second, free)
@@ -111,13 +118,16 @@ def compare_studies(
 def _line(one: Cell, other: Cell) -> dict[str, Any]:
     both = sorted(one.values.keys() & other.values.keys())
     shared = [s for s in both if one.runs[s] == other.runs[s]]
-    unequal = [s for s in shared if one.values[s] != other.values[s]]
+    same = [s for s in shared if one.values[s] == other.values[s]]
+    unequal = [s for s in shared if s not in same]
     own = [sorted(cell.values.keys() - set(shared)) for cell in (one, other)]
     seeds = [s for s in both if s not in shared]
     if not all(own):  # one side has nothing that the other has not
         seeds, own = shared, [shared, shared]
-    elif len(seeds) > 1:
+    elif len(seeds) > 1 and len(seeds) == min(map(len, own)):
         own = [seeds, seeds]
+    else:
+        seeds = []
     first, second = ([cell.values[s] for s in some] for cell, some in zip((one, other), own, strict=True))
     means = [sum(values) / len(values) for values in (first, second)]
     line = {
@@ -128,9 +138,9 @@ def _line(one: Cell, other: Cell) -> dict[str, Any]:
         "theirs_mean": means[1],
         "theirs_n": len(second),
         "seeds": ranges(seeds),
-        "shared": ranges(shared),
+        "shared": ranges(same),
         "shared_unequal": ranges(unequal),
-        "n_shared": len(shared),
+        "n_shared": len(same),
         "only_ours": ranges(sorted(one.values.keys() - other.values.keys() - other.lost)),
         "only_theirs": ranges(sorted(other.values.keys() - one.values.keys() - one.lost)),
         "test": "none",
@@ -140,7 +150,8 @@ def _line(one: Cell, other: Cell) -> dict[str, Any]:
         return line | {"verdict": UNEQUAL if unequal else SAME}
     if min(len(first), len(second)) < 2:
         return line | {"verdict": UNTESTED}
-    return line | _tested(paired(first, second) if len(seeds) > 1 else welch(first, second))
+    test = paired(first, second) if seeds else welch(first, second)
+    return line | ({"verdict": FLAT} if test is None else _tested(test))
 
 
 def _tested(test: Test) -> dict[str, Any]:

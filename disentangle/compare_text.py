@@ -95,7 +95,25 @@ def seeds_told(seeds: Sequence[int]) -> str:
     >>> seeds_told([3]), seeds_told([2, 0, 1, 7])
     ('seed 3', 'seeds 0-2, 7')
     """
-    return f"seed{'s' if len(seeds) > 1 else ''} {ranges(sorted(seeds))}"
+    return ranges_told(ranges(sorted(seeds)))
+
+
+def ranges_told(seeds: str) -> str:
+    """A text of `ranges` in a sentence.
+
+    >>> ranges_told("3"), ranges_told("0-2, 7")
+    ('seed 3', 'seeds 0-2, 7')
+    """
+    return f"seed{'' if seeds.isdigit() else 's'} {seeds}"
+
+
+def counted(number: int, what: str) -> str:
+    """So many things, in a sentence.
+
+    >>> counted(1, "cell"), counted(1000, "cell")
+    ('1 cell', '1,000 cells')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def ranges(seeds: Sequence[int]) -> str:

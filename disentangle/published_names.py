@@ -43,6 +43,7 @@ _SCORES: dict[str, dict[str, tuple[str, ...]]] = {
         "infomec_e": ("InfoE", "infomec_e"),
         "infomec_c": ("InfoC", "infomec_c"),
     },
+    "udr": {"udr": ("UDR", "unsupervised disentanglement ranking")},
 }
 _CHOICES = ("udr", "modelcentrality")  # how a model was chosen, where it stands behind a method's name
 _HYPER = {"c_fin": "c_max"}  # hyperparameters whose name is not ours
@@ -109,7 +110,7 @@ def score(name: str) -> tuple[str, str]:
             if plain(name) in {plain(other) for other in (own, *names)}:
                 return metric, own
     # A score of ours is called after its metric, such as downstream_1000.
-    begins = [m for m in find.metrics_of_codes() if name == m or name.startswith(f"{m}_")]
+    begins = [m for m in find.names("metric") if name == m or name.startswith(f"{m}_")]
     if not begins:
         return "", ""
     metric = max(begins, key=len)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Published:
         methods: our methods that it may be of; none where the suite has none.
         score: our score, such as ``"mig"``; empty where the suite has none.
         settings: hyperparameters and their values that the file tells; None where they cannot be read.
-        fixed: further ones, which the protocol tells.
+        fixed: further ones, which the protocol tells of each of these data sets and methods.
         protocol: the sureness of what ``published/protocols.csv`` tells of it; empty where that is nothing.
         unclear: what stands against a comparison whatever the study, in words.
     """
@@ -75,7 +76,7 @@ class Published:
     methods: tuple[str, ...]
     score: str
     settings: tuple[tuple[str, str], ...] | None
-    fixed: tuple[tuple[str, str], ...]
+    fixed: Mapping[tuple[str, str], Mapping[str, str]]
     protocol: str
     unclear: tuple[str, ...]
 
@@ -167,6 +168,14 @@ def _published(line: Line, where: str) -> Published:
     told = {field for field in FIELDS if line[field]} | {HYPER + name for name in settings or ()}
     known = known_of(line["paper"], datasets, methods, metric)
     used = {field: text for field, (text, _) in known.items() if field not in told}
+    fixed = {
+        (dataset, method): {
+            name.removeprefix(HYPER): text
+            for name, (text, _) in known_of(line["paper"], (dataset,), (method,), metric).items()
+            if name.startswith(HYPER) and name not in told
+        }
+        for dataset, method in product(datasets, methods)
+    }
     full = checked(line | {field: used[field] for field in FIELDS if field in used}, where)
     ids = metric_ids(full.pop("metric_id"), metric, where)
     fields: dict[str, Any] = full | {f: _whole(full, f, where) for f in _WHOLE}
@@ -178,7 +187,7 @@ def _published(line: Line, where: str) -> Published:
         methods=methods,
         score=score,
         settings=None if settings is None else tuple(settings.items()),
-        fixed=tuple((f.removeprefix(HYPER), text) for f, text in used.items() if f.startswith(HYPER)),
+        fixed=fixed,
         protocol=max((known[field].sureness for field in used), default=""),  # secondary, if any is
         unclear=(*_unclear(line, fields, methods, score), *filter(None, [used.get("other", "")])),
     )
@@ -192,6 +201,8 @@ def _unclear(line: Line, fields: dict[str, Any], methods: tuple[str, ...], score
         yield f"method: which {line['method']} is not told"
     if names.plain(line["metric"]) == "dci":
         yield "DCI: which of its numbers is not told, taken as disentanglement"
+    if score == "udr":
+        yield "UDR: a model's value depends on the other models"
     if not score or score.startswith(("unsupervised", "dci_es_size")):
         return
     value, std = fields["value"], fields["std"]
@@ -202,17 +213,19 @@ def _unclear(line: Line, fields: dict[str, Any], methods: tuple[str, ...], score
 
 
 def _number(
-    line: Line, field: str, where: str, least: float = -math.inf, above: float = -math.inf
+    line: Line, field: str, where: str, least: float | None = None, above: float | None = None
 ) -> float | None:
     """A field as a finite number of at least, or above, so much; None where it is empty."""
     if not line[field]:
         return None
     number = names.number(line[field])
-    if not (number >= least and number > above):
-        ends = {least: f" of at least {least:g}, or nothing", above: f" above {above:g}, or nothing"}
-        raise InputError(
-            f"{where}: {field} is {line[field]!r}; expected a number{ends.get(max(least, above), '')}"
-        )
+    expected, good = "a number", not math.isnan(number)
+    if least is not None:
+        expected, good = f"a number of at least {least:g}, or nothing", number >= least
+    if above is not None:
+        expected, good = f"a number above {above:g}, or nothing", number > above
+    if not good:
+        raise InputError(f"{where}: {field} is {line[field]!r}; expected {expected}")
     return number
 
 

@@ -66,6 +66,40 @@ def test_the_markdown_tells_paths_filters_protocol_seeds_and_both_settings(tmp_p
     )
 
 
+def test_one_of_each_is_told_as_one(tmp_path):
+    ours = saved(tmp_path / "a", table([*A, 0.2]), table(A, "c", score="sap", metric_id="sap@1"))
+    theirs = saved(tmp_path / "b", table([*B, 0.2], "b").assign(run_key=["b0", "b1", "b2", "a3"]))
+    text = compare(ours, theirs).text
+    assert "\n1 test, none of which shows a difference" in text
+    assert "left out of ours and theirs: seed 3 (1 cell)." in text
+    high = saved(tmp_path / "c", table([0.9, 1.1, 1.0, 1.2], "c", score="mig"))
+    assert "\n1 test, of which 1 shows a difference" in compare(ours, high).text
+    alone = saved(tmp_path / "d", table([0.5])), saved(tmp_path / "e", table([0.5]))
+    assert "(1 run of 1 setting, seed 0; 1 cell): beta_vae beta=4 on toy." in compare(*alone).text
+    head = ",".join([*REQUIRED])
+    (tmp_path / "paper.csv").write_text(
+        f"{head}\nP,T,toy,beta_vae,,MIG,mean,0.3,,,copy,primary\n", encoding="utf-8"
+    )
+    assert "in 1 pair of 1 number with settings of ours" in compare(ours, tmp_path / "paper.csv").text
+
+
+def test_shared_seeds_are_told_once_and_those_of_means_are_not_listed(tmp_path):
+    ours = saved(tmp_path / "a", table([0.3, 0.5, 0.4, 0.2, 0.6]))
+    theirs = table([0.1, 0.5, 0.7, 0.2, 0.25], "b", range(2, 7))
+    theirs["run_key"] = ["a2", "a3", "a4", "b5", "b6"]
+    theirs.loc[1, "value"] = 0.2
+    found = compare(ours, saved(tmp_path / "b", theirs))
+    [line] = found.frame.to_dict("records")
+    assert (line["test"], line["seeds"], line["n"], line["theirs_n"]) == ("Welch t", "", 2, 2)
+    assert (line["shared"], line["shared_unequal"], line["n_shared"]) == ("3", "2, 4", 1)
+    told = [text for text in found.text.splitlines() if text.startswith(("- The ", "- Seeds"))]
+    assert told == [
+        "- The same models in both, left out of ours and theirs: seed 3 (1 cell).",
+        "- The same runs in both, with other values (one was trained or scored anew), and in no test: "
+        "seeds 2, 4 (1 cell).",
+    ]
+
+
 def test_two_ids_of_one_score_are_told_apart(tmp_path):
     ids = ["mig@1", "mig@1[rows=50]"]
     sides = [saved(tmp_path / k, *(table(v, k, metric_id=i) for i in ids)) for k, v in (("a", A), ("b", B))]
@@ -113,6 +147,9 @@ def test_runs_that_are_in_no_mean_are_told(tmp_path):
         ("seed", "0_3", "seed is '0_3'; expected a whole number from 0"),
         ("value", "inf", "value is 'inf'; expected a number, or nothing"),
         ("value", "0_3", "value is '0_3'"),
+        ("value", "9" * 400, f"value is '{'9' * 400}'; expected a number, or nothing"),
+        ("lr", "9" * 400, f"lr is '{'9' * 400}'; expected a number above 0"),
+        ("seed", "9" * 5000, "seed is '999"),
         ("status", "Done", "status is 'Done'; expected done or diverged"),
         ("setting", "beta 4", "setting is 'beta 4'; expected NAME=VALUE, NAME=VALUE, each name once"),
         ("setting", "k=1, k=2", "setting is 'k=1, k=2'"),

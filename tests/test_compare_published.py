@@ -136,6 +136,41 @@ def test_what_the_protocol_fixes_must_agree(published):
 
 
 @pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ({"method": "dip_vae_i", "setting": "lambda_d_factor=1"}, "DIP-VAE", "ours 1, theirs 10"),
+        ({"method": "dip_vae_i", "setting": "lambda_d_factor=10"}, "DIP-VAE", ""),
+        ({"method": "dip_vae_ii", "setting": "lambda_d_factor=1"}, "DIP-VAE", ""),
+        ({"method": "dip_vae_ii", "setting": "lambda_d_factor=10"}, "DIP-VAE", "ours 10, theirs 1"),
+        ({"dataset": "mpi3d_complex", "setting": "weight_decay=1"}, "MPI3D", "ours 1, theirs 0.001"),
+        (
+            {"dataset": "mpi3d_real", "setting": "weight_decay=1"},
+            "MPI3D",
+            "theirs does not tell weight_decay",
+        ),
+    ],
+)
+def test_each_that_a_name_may_mean_has_its_own_protocol(published, ours, theirs, said):
+    names = {"paper": "arXiv 1811.12359", "method": theirs}
+    if "dataset" in ours:
+        ours = ours | {"method": "qlae"}
+        names = {"paper": "arXiv 2305.18378", "method": "QLAE", "dataset": theirs}
+    differs = line(table(**ours), published(names | {"hyperparameter": ""}))["differs"].split("; ")
+    told = [text for text in differs if text.startswith(("setting", "lambda", "weight"))]
+    assert [text.partition(": ")[2] for text in told] == [said] * bool(said)
+    assert any(f"which {theirs} is not told" in text for text in differs)
+
+
+def test_a_published_udr_is_shown_and_not_compared(published):
+    path = published({"metric": "UDR", "metric_id": "udr@1"})
+    found = line(table(score="udr", metric_id="udr@1"), path)
+    assert found["differs"] == "UDR: a model's value depends on the other models"
+    assert unmatched(cells_of(runs_of(table())), read_published(path))["reason"].tolist() == [
+        "metric not scored in the study"
+    ]
+
+
+@pytest.mark.parametrize(
     ("values", "theirs", "verdict"),
     [
         (VALUES, {"n_seeds": ""}, "no verdict: no interval of theirs"),
@@ -208,7 +243,7 @@ def test_of_the_quick_study_no_published_number_is_compared():
     assert found.frame["differs"].str.contains("steps: ours 2,400, theirs not told").all()
     assert found.frame["differs"].str.contains(r"metric: ours \w+@\d\[rows=50000\], theirs not known").all()
     text = found.text
-    assert "**No number is compared**: of all 13, in 20 pairs with settings of ours, something" in text
+    assert "**No number is compared**: in 20 pairs of 13 numbers with settings of ours, something" in text
     assert "- Ours: results/quick" in text.replace(str(ROOT) + "/", "")
     assert "batch 16, lr 0.001, latents 10, precision fp32, split none." in text
     assert "dci_gbt@2[rows=50000] (dci_disentanglement), " in text

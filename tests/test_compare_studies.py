@@ -1,13 +1,9 @@
-"""Two studies, cell by cell: what is paired with what, what filters choose, and what is only told."""
+"""Two studies, cell by cell: which cells belong together, what filters choose, and what is only told."""
 
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
 from disentangle.compare_studies import compare_studies
 from disentangle.errors import InputError
@@ -20,98 +16,6 @@ A, B = [0.3, 0.5, 0.4], [0.2, 0.3, 0.1]
 def only(found):
     [line] = found.frame.to_dict("records")
     return line
-
-
-# Which runs are compared
-
-
-def test_runs_of_one_seed_are_paired_whatever_their_order():
-    line = only(compare_studies(table(A), table(B, "b")))
-    assert (line["test"], line["seeds"], line["comparisons"]) == ("paired t", "0-2", 1)
-    assert (line["difference"], line["p"]) == (pytest.approx(0.2), pytest.approx(0.0741799, rel=1e-5))
-    assert line["p_holm"] == line["p"]
-    again = only(compare_studies(table(A).iloc[[2, 0, 1]], table(B, "b").iloc[::-1]))
-    assert {k: str(v) for k, v in line.items()} == {k: str(v) for k, v in again.items()}
-
-
-def test_left_over_seeds_are_told_and_not_in_the_difference():
-    line = only(compare_studies(table([9.0, *A]), table([*B, 7.0, 8.0], "b", [1, 2, 3, 7, 8])))
-    assert line["difference"] == pytest.approx(0.2)
-    assert (line["mean"], line["n"]) == (pytest.approx(0.4), 3)
-    assert (line["seeds"], line["only_ours"], line["only_theirs"]) == ("1-3", "0", "7-8")
-
-
-def test_without_common_seeds_the_means_are_compared():
-    line = only(compare_studies(table(A), table([0.2, 0.3], "b", [7, 8])))
-    assert (line["test"], line["n"], line["theirs_n"]) == ("Welch t", 3, 2)
-    assert line["p"] == pytest.approx(stats.ttest_ind(A, [0.2, 0.3], equal_var=False).pvalue)
-
-
-def test_one_seed_each_has_a_difference_and_no_test():
-    line = only(compare_studies(table([0.3]), table([0.1], "b")))
-    assert (line["difference"], line["verdict"]) == (pytest.approx(0.2), "not tested: one seed")
-    assert math.isnan(line["p"])
-    assert math.isnan(line["p_holm"])
-
-
-def test_the_same_models_are_told_and_not_tested_nor_counted():
-    found = compare_studies(table(A), table([*A, 0.6]))
-    line = only(found)
-    assert (line["test"], line["verdict"], line["difference"]) == ("none", "the same models", 0)
-    assert (line["shared"], line["n_shared"], line["only_theirs"]) == ("0-2", 3, "3")
-    assert math.isnan(line["p"])
-
-
-@pytest.mark.parametrize(("seeds", "test"), [([2, 3, 4], "paired t"), ([7, 8], "Welch t")])
-def test_models_that_both_share_are_in_neither_sample(seeds, test):
-    shared, mine = table([0.5, 0.6]), table(A, seeds=[2, 3, 4])
-    theirs = table(B[: len(seeds)], "b", seeds)
-    line = only(compare_studies(pd.concat([shared, mine]), pd.concat([shared, theirs])))
-    alone = only(compare_studies(mine, theirs))
-    assert (line["test"], line["shared"], line["n_shared"]) == (test, "0-1", 2)
-    assert (alone["shared"], alone["n_shared"]) == ("", 0)
-    for name in ("mean", "n", "theirs_mean", "theirs_n", "difference", "ci95_half_width", "p", "verdict"):
-        assert line[name] == alone[name]
-
-
-def test_one_run_with_two_values_is_told_and_is_no_pair():
-    line = only(compare_studies(table(A), table([0.3, 0.5, 0.9])))
-    assert (line["test"], line["verdict"]) == ("none", "the same runs, other values")
-    assert (line["shared"], line["shared_unequal"]) == ("0-2", "2")
-
-
-def test_all_p_are_corrected_together():
-    sap = {"score": "sap", "metric_id": "sap@1"}
-    ours = pd.concat([table(A), table(A, **sap)])
-    theirs = pd.concat([table(B, "b"), table([0.31, 0.52, 0.39], "b", **sap)])
-    frame = compare_studies(ours, theirs).frame.set_index("score")
-    assert frame["comparisons"].tolist() == [2, 2]
-    assert frame.loc["mig", "p_holm"] == pytest.approx(2 * frame.loc["mig", "p"])
-    assert frame.loc["sap", "p_holm"] == pytest.approx(max(frame.loc["sap", "p"], 2 * frame.loc["mig", "p"]))
-
-
-def test_the_verdict_is_of_the_corrected_p():
-    ours = [0.4, 0.41, 0.42, 0.40]
-    line = only(compare_studies(table(ours), table([0.1, 0.11, 0.13, 0.1], "b")))
-    assert line["verdict"] == "ours higher"
-    ids = [(f"m{i}", f"m{i}@1") for i in range(400)]
-    many = [pd.concat([table(ours, k, score=s, metric_id=i) for s, i in ids]) for k in "ab"]
-    noisy = many[1].assign(value=np.random.default_rng(0).normal(0.4, 0.01, len(many[1])))
-    raw = compare_studies(many[0], noisy).frame
-    assert (raw["p"] < 0.05).any()
-    assert set(raw["verdict"]) == {"no difference shown"}
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(*[st.integers(0, 100)] * 2), min_size=2, max_size=5))
-def test_swapping_the_studies_swaps_the_answer(values):
-    ours = table([a / 100 for a, _ in values])
-    theirs = table([b / 100 for _, b in values], "b")
-    line, swapped = only(compare_studies(ours, theirs)), only(compare_studies(theirs, ours))
-    assert line["difference"] == -swapped["difference"]
-    assert line["effect"] == -swapped["effect"]
-    assert line["p_holm"] == swapped["p_holm"]
-    assert (line["mean"], line["n"]) == (swapped["theirs_mean"], swapped["theirs_n"])
 
 
 # Filters
@@ -169,6 +73,26 @@ def test_a_data_set_only_chooses():
     assert apart.frame.empty
 
 
+def test_a_number_that_is_written_in_two_ways_is_one():
+    ours, theirs = table(A, setting="beta=4, k=rnd"), table(B, "b", setting="beta=4.0, k=rnd")
+    found = compare_studies(ours, theirs)
+    assert only(found)["test"] == "paired t"
+    assert found.told == ()
+    assert (
+        compare_studies(ours, table(B, "b", setting="beta=4.0, k=1"))
+        .told[0]
+        .startswith(
+            "Not compared, since settings that are alike in all else differ in k (ours rnd; theirs 1);"
+        )
+    )
+    for more in ("", ", k=rnd, n=1"):  # a hyperparameter of one side alone
+        assert compare_studies(ours, table(B, "b", setting=f"beta=4{more}")).frame.empty
+    twice = pd.concat([ours, table(A, "c", setting="beta=4.0, k=rnd")])
+    with pytest.raises(InputError, match=r"two settings of ours .*choose one with --ours setting=VALUE"):
+        compare_studies(twice, theirs)
+    assert len(compare_studies(twice, theirs, ours_where={"setting": "beta=4, k=rnd"}).frame) == 1
+
+
 def test_settings_with_commas_in_a_value_are_not_mixed():
     frames = [table(A, setting="sizes=64, 32"), table(B, "b", setting="sizes=64, 16")]
     assert compare_studies(*frames).frame.empty
@@ -187,6 +111,43 @@ def test_settings_with_commas_in_a_value_are_not_mixed():
 def test_filters_that_find_nothing_are_refused_with_what_there_is(where, said):
     with pytest.raises(InputError, match=said):
         compare_studies(table(A), table(B, "b"), ours_where=where)
+
+
+# Images
+
+FIRST, SECOND = "sha256:faaf9cf5fa", "sha256:abababababab"
+
+
+@pytest.mark.parametrize("key", ["a", "b"])  # the same runs, or others
+def test_other_images_of_one_data_set_and_source_are_not_compared(key):
+    found = compare_studies(table(A, data_checksum=FIRST), table(B, key, data_checksum=SECOND))
+    assert found.frame.empty
+    assert found.told == ("Not compared: mig: source drawn:faaf9cf5 against drawn:abababab.",)
+
+
+@pytest.mark.parametrize("theirs", [{"data_checksum": FIRST}, {"data_checksum": ""}, {}])
+def test_the_same_images_and_untold_ones_are_compared(theirs):
+    found = compare_studies(table(A, data_checksum=FIRST), table(B, "b", **theirs))
+    assert only(found)["source"] == "drawn"
+
+
+def test_images_are_known_by_their_checksum_where_one_study_has_several():
+    both = pd.concat([
+        table(A, source="drawn:faaf9cf5", data_checksum=FIRST),
+        table([*A[1:], 0.1], "c", source="drawn:abababab", data_checksum=SECOND),
+    ])  # fmt: skip
+    theirs = table(B, "b", data_checksum=FIRST)
+    found = only(compare_studies(both, theirs))
+    assert (found["source"], found["difference"]) == ("drawn:faaf9cf5", pytest.approx(0.2))
+    chosen = {"source": "drawn"}  # as their table has it
+    assert only(compare_studies(both, theirs, theirs_where=chosen))["difference"] == found["difference"]
+
+
+def test_older_tables_do_not_tell_the_precision():
+    ours, theirs = table(A), table(B, "b")
+    for old in (ours.drop(columns="precision"), ours.assign(precision=["", "fp32", ""])):
+        assert only(compare_studies(old, theirs))["precision"] == "fp32"
+        assert compare_studies(old, theirs.assign(precision="bf16")).frame.empty
 
 
 # What is not compared
