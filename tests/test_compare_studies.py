@@ -139,6 +139,9 @@ def test_images_are_known_by_their_checksum_where_one_study_has_several():
     theirs = table(B, "b", data_checksum=FIRST)
     found = only(compare_studies(both, theirs))
     assert (found["source"], found["difference"]) == ("drawn:faaf9cf5", pytest.approx(0.2))
+    untold = [table(v, key, data_checksum="", steps=9) for v, key in ((A, "d"), (B, "e"))]
+    more = compare_studies(pd.concat([both, untold[0]]), pd.concat([theirs, untold[1]])).frame
+    assert more["source"].tolist() == ["drawn", "drawn:faaf9cf5"]
     chosen = {"source": "drawn"}  # as their table has it
     assert only(compare_studies(both, theirs, theirs_where=chosen))["difference"] == found["difference"]
 
@@ -146,7 +149,8 @@ def test_images_are_known_by_their_checksum_where_one_study_has_several():
 def test_older_tables_do_not_tell_the_precision():
     ours, theirs = table(A), table(B, "b")
     for old in (ours.drop(columns="precision"), ours.assign(precision=["", "fp32", ""])):
-        assert only(compare_studies(old, theirs))["precision"] == "fp32"
+        line = only(compare_studies(old, theirs))
+        assert (line["precision"], line["n"]) == ("fp32", 3)
         assert compare_studies(old, theirs.assign(precision="bf16")).frame.empty
 
 
