@@ -48,7 +48,7 @@ def main() -> None:
         print(f"disentangle: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except Stopped as stop:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("\nstopped; a study, or a run in training, goes on with the same command", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
 
 

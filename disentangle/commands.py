@@ -175,7 +175,8 @@ def write_tables_and_page(
         "pictures",
     )
     there = [str(place / kind) for kind in kinds if (place / kind).exists()]
-    return [text, f"there: {', '.join(there)}", *said]
+    shown = text.replace("<br>", " ")  # which breaks a line in Markdown, and no line of a terminal
+    return [shown, f"there: {', '.join(there)}", *said]
 
 
 def keep_study(file: Path, folder: Path, name: str) -> None:

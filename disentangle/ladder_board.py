@@ -22,7 +22,7 @@ SHARE, LEAST = 0.1, 0.05  # of the way from the best to noise, a fall that count
 # What is shown beside the headline of each metric.
 ALSO = ("dci_completeness", "dci_informativeness_test", "dci_es_informativeness", "downstream_100",
         "infomec_e", "infomec_c")  # fmt: skip
-NO_PICTURE = 'no picture: it needs matplotlib; pip install "disentangle-bench[plots]"'
+NO_PICTURE = "no picture: it needs matplotlib; pip install matplotlib"
 
 
 def write_ladder(folder: str | Path, frame: pd.DataFrame) -> list[str]:

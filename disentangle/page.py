@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Pictures = Literal["auto", "embed", "link", "none"]
 MOST = 4_000_000  # bytes of pictures that "auto" puts into the page
-NO_FIGURES = 'No figures: they need matplotlib; pip install "disentangle-bench[plots]"'
+NO_FIGURES = "No figures: they need matplotlib; pip install matplotlib"
 
 
 def write_page(tables: Tables, folder: str | Path, pictures: Pictures = "auto") -> list[str]:

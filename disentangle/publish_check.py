@@ -79,7 +79,8 @@ def verify(folder: str | Path) -> tuple[list[str], str]:
     """The problems that `check` finds in a package, and what is to be said of it."""
     problems = check(folder)
     if problems:
-        return problems, f"{folder}: {len(problems)} problems:\n{some(problems)}"
+        hint = "If it is your own study and its tables were built again since, publish it again."
+        return problems, f"{folder}: {len(problems)} problems:\n{some(problems)}\n{hint}"
     place = folder_of(folder)
     names = [*listed(place)]
     ours = _is_ours(place)
@@ -87,7 +88,7 @@ def verify(folder: str | Path) -> tuple[list[str], str]:
     others = Counter(name.partition("/")[0] for name in names if name not in (*again, DESCRIPTOR))
     parts = [f"{part}/ ({n})" if (place / part).is_dir() else part for part, n in sorted(others.items())]
     lines = [
-        f"{folder}: all {len(names)} files are as they were published",
+        f"{folder}: all {len(names)} files that it lists are as they were published",
         f"built from the rows again and compared: {', '.join(again)}, and what {DESCRIPTOR} says (but for "
         f"title, licence and contributors{'' if ours else ', and the texts of another version'})",
         f"by checksum only: {', '.join(parts)}",
@@ -209,7 +210,7 @@ def _descriptor(found: Contents) -> Iterator[str]:
     paths = Counter(one.path for one in told.resources)
     yield from (f"{path}: resource {short(one)} is there {n} times" for one, n in paths.items() if n > 1)
     one, other = (_comparable(each, told.made_by == maker()) for each in (content, expected))
-    yield from (f"{path}: {difference}" for difference in differences(one, other))
+    yield from (f"{path}: {told}, by the rows and files" for told in differences(one, other))
 
 
 def _comparable(descriptor: dict[str, Any], words: bool) -> dict[str, Any]:

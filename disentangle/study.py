@@ -132,7 +132,9 @@ def read_study(path: str | Path, data: bool = True) -> Study:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"study file {path} does not exist") from None
+        raise InputError(
+            f"{path} does not exist; expected a study file, or the folder that holds one"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a TOML file: {error}") from None
     try:

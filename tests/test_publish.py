@@ -339,7 +339,7 @@ def test_the_command_publishes_and_verifies(folder, tmp_path, capsys):
     for path in (out, out / "study.toml"):
         command(path, check=True)
         told = capsys.readouterr().out.splitlines()
-        assert told[0] == f"{path}: all 18 files are as they were published"
+        assert told[0] == f"{path}: all 18 files that it lists are as they were published"
         tables = "table.csv, summary.csv, selection.csv, table.md, table.tex"
         assert told[1].startswith(f"built from the rows again and compared: {tables}, and what datapackage")
         assert told[2] == ("by checksum only: figures/ (3), index.html, pictures/ (2), rows/ (5), study.toml")

@@ -224,8 +224,10 @@
     else if (focused) $("#run-body tr[aria-current='true'] .open").focus();  // the button that was there is gone
     dialog.scrollTop = within ? dialog.scrollTop : 0;
   };
-  $$("tr[data-runs] .open").forEach((button) => button.addEventListener("click", () => {
-    siblings = button.closest("tr").dataset.runs.split(" ");
+  // Anywhere on a line, but for where a text was selected; by keyboard its name is a button.
+  $$("tr[data-runs]").filter((row) => row.dataset.runs).forEach((row) => row.addEventListener("click", () => {
+    if (String(getSelection())) return;
+    siblings = row.dataset.runs.split(" ");
     show(siblings[0], true, true);
   }));
   dialog.addEventListener("close", () => {
