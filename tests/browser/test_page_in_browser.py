@@ -237,6 +237,10 @@ def test_going_back_closes_a_run_and_does_not_leave_the_page(visit: Visit) -> No
 
 def test_a_run_closes_by_a_click_beside_it_alone(visit: Visit) -> None:
     page, dialog = visit.page, visit.page.locator("#run")
+    page.locator(f"{ROWS} td.setting").nth(1).click()  # anywhere on a line
+    assert page.locator("#run-title").inner_text().startswith("beta-VAE beta=4")
+    page.keyboard.press("Escape")
+    settle(page, "!location.hash.includes('run=')")
     page.locator(f"{ROWS} .open").first.dblclick()
     assert dialog.is_visible()
     box = dialog.bounding_box()
