@@ -1,7 +1,10 @@
 """The schema names every column of a study's CSV files, and finds what departs from it."""
 
 import csv
+import io
 import json
+import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -69,8 +72,16 @@ def test_the_studies_in_the_repository_keep_to_it(path):
 @pytest.mark.parametrize(
     "path", sorted(RESULTS.glob("*/datapackage.json")), ids=lambda path: path.parent.name
 )
-def test_the_packages_in_the_repository_are_as_they_were_published(path):
-    assert check(path.parent) == []
+@pytest.mark.skipif(not (RESULTS.parent / ".git").exists(), reason="needs a git checkout")
+def test_the_packages_in_the_repository_are_as_they_were_published(path, tmp_path):
+    """As they are committed: `disentangle table` may have built them anew here, with other versions."""
+    name = f"results/{path.parent.name}"
+    archive = subprocess.run(["git", "archive", "HEAD", name], cwd=RESULTS.parent, capture_output=True)
+    if archive.returncode or b"datapackage.json" not in archive.stdout:
+        pytest.skip("it is in no commit")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(tmp_path, filter="data")
+    assert check(tmp_path / name) == []
 
 
 @pytest.mark.parametrize("method", find.names("method"))
