@@ -125,13 +125,13 @@ def rank_correlation(frame: pd.DataFrame, headlines: Mapping[str, str]) -> pd.Da
 
 
 def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, int]:
-    from scipy.stats import rankdata
+    import pandas as pd
 
     both = np.isfinite(a) & np.isfinite(b)
     n = int(both.sum())
     if n < 3:
         return math.nan, n
-    x, y = (rankdata(scores[both]) - (n + 1) / 2 for scores in (a, b))
+    x, y = (pd.Series(scores[both]).rank().to_numpy() - (n + 1) / 2 for scores in (a, b))
     spread = math.sqrt(float(x @ x) * float(y @ y))
     return (float(np.clip(x @ y / spread, -1, 1)) if spread else math.nan), n
 

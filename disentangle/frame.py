@@ -189,6 +189,6 @@ def half_width(std: float, n: int) -> float:
     >>> round(half_width(0.1, 3), 4), half_width(0.1, 1)
     (0.2484, nan)
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # the quantile; scipy.stats takes half a second to import
 
-    return float(t.ppf(0.975, n - 1)) * std / math.sqrt(n) if n > 1 else math.nan
+    return float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n) if n > 1 else math.nan

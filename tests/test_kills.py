@@ -181,11 +181,11 @@ def told(what, kills, commands, lost, different):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_kills_at_file_operations_change_nothing(tmp_path, undisturbed, workers):
     folder = new(tmp_path / "study")
-    told(f"file operations, {workers} workers", *storm_in_files(folder, undisturbed, 1, 0.08, 6, workers))
+    told(f"file operations, {workers} workers", *storm_in_files(folder, undisturbed, 1, 0.08, 3, workers))
 
 
 def test_kills_from_outside_on_two_commands_change_nothing(tmp_path, undisturbed):
-    told("from outside, two commands", *storm_from_outside(new(tmp_path / "study"), undisturbed, 2, 5))
+    told("from outside, two commands", *storm_from_outside(new(tmp_path / "study"), undisturbed, 2, 3))
 
 
 @pytest.mark.slow

@@ -413,7 +413,7 @@ def test_an_interrupted_study_stops_its_workers_at_once_and_goes_on_later(tiny, 
     process.send_signal(number)
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number, text
-    assert "the same command goes on" in text
+    assert "stopped; a study, or a run in training, goes on with the same command" in text
     assert "Traceback" not in text
     assert "Exception" not in text
     assert _all_gone(process.pid, seconds=30)  # loky's resource tracker follows a little later

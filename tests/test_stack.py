@@ -125,8 +125,9 @@ def test_a_run_in_a_stack_is_the_run_alone(method, form, double):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_its_losses_are_the_same_in_float32_too(method):
-    # Two networks that train against each other amplify rounding.
-    runs, rtol = several(method), 1e-4 if find.get("method", method).adam else 1e-5
+    # Rounding is another on each processor, and two networks that train against each other amplify it; that
+    # the computation is the same is shown in double precision above.
+    runs, rtol = several(method), 1e-3 if find.get("method", method).adam else 1e-4
     stack = Stack(runs, DATA, CPU)
     stack.advance(8)
     for i, one in enumerate(runs):
@@ -164,9 +165,9 @@ def test_what_may_share_a_stack():
 
 
 def test_a_diverged_member_does_not_harm_the_others(tmp_path, double):
-    bad = run(hyper={"beta": 1e308}, steps=120)
-    good = [run(seed=seed, steps=120) for seed in (0, 1)]
-    found = train([good[0], bad, good[1]], double, tmp_path, device="cpu", stack=3, checkpoint_every=60)
+    bad = run(hyper={"beta": 1e308}, steps=60)
+    good = [run(seed=seed, steps=60) for seed in (0, 1)]
+    found = train([good[0], bad, good[1]], double, tmp_path, device="cpu", stack=3, checkpoint_every=55)
     assert [t.status for t in found] == ["done", "diverged", "done"]
     assert found[1].step < 50
     assert not all(map(math.isfinite, found[1].values.values()))
@@ -176,7 +177,7 @@ def test_a_diverged_member_does_not_harm_the_others(tmp_path, double):
     assert (again.status, again.step, len(read_log(tmp_path / bad.key()))) == ("diverged", found[1].step, 1)
     for trained in (found[0], found[2]):
         pair = Stack([trained.run, trained.run], double, CPU)
-        pair.advance(120)
+        pair.advance(60)
         assert close(weights(trained.model), weights(pair.finish(0)))
 
 
