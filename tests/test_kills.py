@@ -103,7 +103,7 @@ def rows(folder):
 def undisturbed(tmp_path_factory):
     """The rows that everything must lead to: six runs, two lines of calibration, two rankings."""
     folder = new(tmp_path_factory.mktemp("calm") / "study")
-    status, text = carried_out(folder)
+    status, text = carried_out(folder, workers=1)  # quicker: importing takes longest
     assert status == 0, text
     found = rows(folder)
     assert len(found) == 10
@@ -178,7 +178,7 @@ def told(what, kills, commands, lost, different):
     assert (lost, different) == (0, 0)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_kills_at_file_operations_change_nothing(tmp_path, undisturbed, workers):
     folder = new(tmp_path / "study")
     told(f"file operations, {workers} workers", *storm_in_files(folder, undisturbed, 1, 0.08, 3, workers))
@@ -246,7 +246,7 @@ def test_a_full_disk_ends_the_study_and_room_lets_it_go_on(small_disk, undisturb
     assert before.items() <= undisturbed.items()
     assert len(before) < len(undisturbed)
     remount(small_disk, "size=100m")
-    status, text = carried_out(folder)
+    status, text = carried_out(folder, workers=1)
     assert status == 0, text
     assert check(folder, undisturbed) == (0, 0)
 
