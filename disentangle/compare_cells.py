@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from disentangle import published_names as names
 from disentangle.board import UNIT
 from disentangle.errors import InputError, unknown
+from disentangle.frame import of_several as several_of
+from disentangle.frame import with_digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,10 +92,8 @@ def runs_of(frame: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
 
 def of_several(*tables: pd.DataFrame) -> set[tuple[str, str]]:
     """The data sets, with their sources, of which tables of `runs_of` tell several checksums of images."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for name, source, checksum in {one for runs in tables for one in _images(runs)}:
-        found.setdefault((name, _origin(source)), set()).add(checksum)
-    return {images for images, checksums in found.items() if len(checksums - {""}) > 1}
+    every = {one for runs in tables for one in _images(runs)}
+    return several_of((name, _origin(source), checksum) for name, source, checksum in every if checksum)
 
 
 def told_apart(runs: pd.DataFrame, several: set[tuple[str, str]]) -> pd.DataFrame:
@@ -102,9 +102,7 @@ def told_apart(runs: pd.DataFrame, several: set[tuple[str, str]]) -> pd.DataFram
     So does `disentangle.frame.tidy` within one study.
     """
     sources = [
-        f"{_origin(source)}:{checksum.rpartition(':')[2][:8]}"
-        if checksum and (name, _origin(source)) in several
-        else source
+        with_digits(_origin(source), checksum) if checksum and (name, _origin(source)) in several else source
         for name, source, checksum in _images(runs)
     ]
     return runs.assign(source=sources)

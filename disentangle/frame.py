@@ -41,7 +41,7 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     import pandas as pd
 
     found = list(rows)
-    compared, several = _compared(found), _of_several(found)
+    compared, several = _compared(found), of_several(_images(row["data"]) for row in found)
     lines = [line for row in found if row["kind"] != "ranking" for line in _lines(row, compared, several)]
     _refuse_twice(lines)
     # A column per hyperparameter of any method, for those who plot against one.
@@ -119,16 +119,29 @@ def _lines(
     ]  # fmt: skip
 
 
-def _of_several(rows: Iterable[Row]) -> set[tuple[str, str]]:
-    """The data sets, with their sources, whose rows are of several sets of images."""
+def of_several(images: Iterable[tuple[str, str, str]]) -> set[tuple[str, str]]:
+    """The data sets, with their sources, of which there are several checksums of images.
+
+    >>> of_several([("toy", "drawn", "sha256:1"), ("toy", "drawn", "sha256:2"), ("cars3d", "drawn", "")])
+    {('toy', 'drawn')}
+    """
     found: dict[tuple[str, str], set[str]] = {}
-    for row in rows:
-        found.setdefault(_images(row["data"]), set()).add(str(row["data"]["checksum"]))
-    return {images for images, checksums in found.items() if len(checksums) > 1}
+    for name, source, checksum in images:
+        found.setdefault((name, source), set()).add(checksum)
+    return {one for one, checksums in found.items() if len(checksums) > 1}
 
 
-def _images(data: dict[str, Any]) -> tuple[str, str]:
-    return str(data["name"]), str(data["source"])
+def with_digits(source: str, checksum: str) -> str:
+    """A source with the first digits of its images' checksum.
+
+    >>> with_digits("drawn", "sha256:0123456789")
+    'drawn:01234567'
+    """
+    return f"{source}:{checksum.rpartition(':')[2][:8]}"
+
+
+def _images(data: dict[str, Any]) -> tuple[str, str, str]:
+    return str(data["name"]), str(data["source"]), str(data["checksum"])
 
 
 def _source(data: dict[str, Any], several: set[tuple[str, str]]) -> str:
@@ -136,9 +149,9 @@ def _source(data: dict[str, Any], several: set[tuple[str, str]]) -> str:
 
     All sorts of images have a user as their source, and images drawn by two versions may differ.
     """
-    name, source = _images(data)
+    name, source, checksum = _images(data)
     known = source != "user" and (name, source) not in several
-    return source if known else f"{source}:{str(data['checksum']).rpartition(':')[2][:8]}"
+    return source if known else with_digits(source, checksum)
 
 
 def _origin(provenance: dict[str, Any]) -> dict[str, Any]:

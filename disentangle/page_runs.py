@@ -35,13 +35,12 @@ def run_data(tables: Tables) -> tuple[dict[str, Any], list[str]]:
     values = _values(tables.frame, shared, heads, many)
     frame = tables.frame.drop_duplicates("run_key").set_index("run_key")
     about: Any = frame.to_dict("index")  # whose keys are texts, which the types do not say
+    rows = [row | {"matrices": []} for row in rows] if many else rows
     runs = {row["key"]: _run(row, about[row["key"]], values.get(row["key"], []), shared) for row in rows}
     said = (
         f"Of over {MANY:,} runs a page has the leaderboard's scores alone; the others are in `table.csv`, "
         "the matrices of codes and factors in the rows."
     )
-    for run in runs.values() if many else ():
-        run["matrices"] = []
     return {name: numbered.found for name, numbered in shared.items()} | {"runs": runs}, [said] * many
 
 

@@ -29,6 +29,7 @@ from disentangle.publish_files import (
     files_of,
     folder_of,
     other_rules,
+    published,
     rows_of,
 )
 from disentangle.publish_package import departures, describe, license_of
@@ -122,7 +123,7 @@ def publish(
         )
     with building(folder):
         write_tables_and_page([folder], other_rules(study, folder))
-    found = contents(folder)
+    found = contents(folder, rows)
     if before != {name: file for name, file in found.files.items() if name.startswith("rows/")}:
         raise InputError(f"{folder}: its rows changed while it was published; publish again when they do not")
     if problems := departures(found):
@@ -184,7 +185,7 @@ def _place(out: Path, folder: Path, study: Study) -> Path:
     strange = there - {*listed(place), SUMS}
     if strange:
         raise InputError(f"--out {out} holds files that no package has, such as {min(strange)}; {other}")
-    lost = sorted({name for name in there if name.startswith("rows/")} - files_of(folder, "rows/").keys())
+    lost = sorted({name for name in there if name.startswith("rows/")}.difference(published(folder)))
     if lost:
         raise InputError(
             f"--out {out} holds {len(lost)} rows that {folder} has not, such as {lost[0]}; {other}"

@@ -69,14 +69,18 @@ def folder_of(path: str | Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def contents(folder: Path) -> Contents:
+def contents(folder: Path, rows: list[Row] | None = None) -> Contents:
     """Look at a study's folder; nothing in it is changed.
+
+    Args:
+        folder: the study's.
+        rows: of `rows_of`, where they have been read.
 
     Raises:
         InputError: there is no study file or row, a row is damaged, or a file's name cannot stand in a list
             of checksums.
     """
-    study, rows = read_study(folder, data=False), rows_of(folder)
+    study, rows = read_study(folder, data=False), rows_of(folder) if rows is None else rows
     named = {name for row in rows for name in row.get("pictures", ())}
     files = {n: f for n, f in files_of(folder).items() if n in named or not n.startswith("pictures/")}
     return Contents(folder, study, rows, files)
