@@ -143,9 +143,9 @@ class Stack:
         else:
             each = [dict(model.named_parameters()) for model in self.models]
             self.parameters = {
-                f"model.{name}": torch.stack([one[name].detach() for one in each])
-                .to(self.device)
-                .requires_grad_(each[0][name].requires_grad)
+                f"model.{name}": torch.stack(
+                    [one[name].detach().to(self.device) for one in each]
+                ).requires_grad_(each[0][name].requires_grad)
                 for name in each[0]
             }
             floats = [name for name, value in first.complete().hyper.items() if isinstance(value, float)]

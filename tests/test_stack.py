@@ -7,16 +7,14 @@ import resource
 import sys
 import weakref
 
-import msgspec
 import numpy as np
 import pytest
 import torch
 
-from disentangle import InputError, Run, find
+from disentangle import InputError, find
 from disentangle.batches import Batches
 from disentangle.build import build_model
 from disentangle.checkpoint import read_log
-from disentangle.data import FactorData
 from disentangle.draws import generator
 from disentangle.images import Pixels
 from disentangle.memory import keep_freed_memory
@@ -25,33 +23,10 @@ from disentangle.precision import check_precision, computing_in
 from disentangle.stack import Stack, alike
 from disentangle.train import stack_size, train
 
+from ._stacks import DATA, interrupted, run, several
+
 CPU = torch.device("cpu")
 METHODS = find.names("method")
-
-
-def noise_images():
-    """Random pixels: on even backgrounds units sit at ReLU's kink, where rounding decides."""
-    pixels = np.random.default_rng(0).integers(0, 256, (24, 64, 64), dtype=np.uint8)
-    factors = ("a", "b", "c")
-    return FactorData("noise", factors, tuple(map(np.arange, (2, 3, 4))), Pixels(pixels), "user", "")
-
-
-DATA = noise_images()
-
-
-def run(method="beta_vae", **changes):
-    fields = {"method": method, "dataset": "noise", "source": "user", "steps": 6, "batch": 4, "lr": 1e-3}
-    return Run(**{**fields, **changes}).complete()
-
-
-def several(method, **changes):
-    """Runs that differ in their seeds, in each of the method's float settings and in what it draws."""
-    descriptor = find.get("method", method)
-    hyper = [{}, {"k": "rnd"} if descriptor.pairs else {}]
-    for f in msgspec.structs.fields(descriptor.settings):
-        if isinstance(f.default, float):
-            hyper.append({f.name: 2 * f.default + 0.5})
-    return [run(method, seed=seed, hyper=one, **changes) for seed, one in enumerate(hyper)]
 
 
 def weights(model):
@@ -88,21 +63,6 @@ def double():
     torch.set_default_dtype(torch.float64)
     yield dataclasses.replace(DATA, store=Doubles(DATA.store))
     torch.set_default_dtype(torch.float32)
-
-
-def interrupted(runs, data, folder, **options):
-    """Train until step 8, with checkpoints every 4 steps."""
-    advance = Stack.advance
-
-    def killed(self, steps):
-        if self.step >= 8:
-            raise KeyboardInterrupt
-        advance(self, steps)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stack, "advance", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train(runs, data, folder, checkpoint_every=4, **options)
 
 
 @pytest.mark.parametrize("form", ["grouped", "matmul"])
@@ -413,87 +373,3 @@ def test_a_compiled_stack_is_the_same():
     for stack in (plain, compiled):
         stack.advance(4)
     assert np.allclose(plain.read()["objective"], compiled.read()["objective"], rtol=1e-4)
-
-
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-
-
-@needs_gpu
-@pytest.mark.parametrize("members", [1, 3])
-@pytest.mark.parametrize("method", METHODS)
-def test_no_step_on_a_gpu_waits_for_the_host(method, members):
-    gpu = torch.device("cuda")
-    stack = Stack(several(method)[:members], DATA.to(gpu), gpu)
-    stack.advance(5)  # eager steps, and the capture
-    eager = Stack(several(method)[:members], DATA.to(gpu), gpu, graph=False)
-    eager.advance(1)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        stack.advance(5)
-        eager.advance(5)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    assert np.isfinite(stack.read()["objective"]).all()
-
-
-@needs_gpu
-@pytest.mark.parametrize("form", ["grouped", "matmul"])
-@pytest.mark.parametrize("method", METHODS)
-def test_a_gpu_computes_what_a_cpu_does(method, form):
-    gpu, runs = torch.device("cuda"), several(method)
-    there, here = Stack(runs, DATA.to(gpu), gpu, form=form), Stack(runs, DATA, CPU)
-    for stack in (there, here):
-        stack.advance(8)
-    assert np.allclose(there.read()["objective"], here.read()["objective"], rtol=1e-3)
-
-
-@needs_gpu
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
-def test_a_captured_step_rounds_as_it_should(precision):
-    gpu = torch.device("cuda")
-    exact, rounded = (Stack(several("vae", precision=p), DATA.to(gpu), gpu) for p in ("fp32", precision))
-    for stack in (exact, rounded):
-        stack.advance(8)
-    a, b = exact.read()["objective"], rounded.read()["objective"]
-    assert not np.array_equal(a, b)
-    assert np.allclose(a, b, rtol=0.02)
-
-
-@needs_gpu
-@pytest.mark.parametrize(("first", "then"), [("cpu", "cuda"), ("cuda", "cpu")])
-def test_a_run_goes_on_on_another_device(tmp_path, first, then):
-    runs = [run(seed=seed, steps=12) for seed in range(2)]
-    interrupted(runs, DATA, tmp_path, device=first, stack=2)
-    for trained in train(runs, DATA, tmp_path, device=then, stack=2, checkpoint_every=4):
-        [whole] = train([trained.run], DATA, device="cpu", checkpoint_every=4)
-        assert trained.values["objective"] == pytest.approx(whole.values["objective"], rel=1e-2)
-
-
-@needs_gpu
-def test_a_diverged_member_does_not_stop_a_captured_stack():
-    runs = [run(steps=120), run(hyper={"beta": 3e38}, steps=120)]
-    found = train(runs, DATA, device="cuda", stack=2)
-    assert [t.status for t in found] == ["done", "diverged"]
-
-
-@needs_gpu
-@pytest.mark.parametrize("dataset", ["dsprites", "noisy_dsprites", "scream_dsprites", "shapes3d", "toy"])
-def test_every_kind_of_store_is_read_without_waiting(dataset):
-    gpu, data = torch.device("cuda"), find.get("dataset", dataset).load("drawn")
-    runs = [Run(method="vae", dataset=dataset, batch=4, seed=seed).complete() for seed in range(2)]
-    there, here = Stack(runs, data.to(gpu), gpu), Stack(runs, data, CPU)
-    there.advance(5)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        there.advance(3)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    here.advance(8)
-    there_all = there.read()["objective"]
-    assert np.allclose(there_all, here.read()["objective"][-len(there_all) :], rtol=1e-2)
-
-
-@needs_gpu
-def test_training_on_a_gpu_uses_the_memory_that_is_free():
-    found = train([run(seed=seed, steps=8) for seed in range(4)], DATA, device="cuda")
-    assert [t.stack for t in found] == [4] * 4
