@@ -6,17 +6,20 @@ All forms compute the same function of the same parameters; they differ in round
 - ``"cpu"``: torch's own, with the kernels that are fast in channels-last memory: of the many that oneDNN
   has for these shapes, those for images of one channel are up to ten times slower than their neighbours.
 - ``"matmul"``: slices and matrix products, which a stack of models turns into batched matrix products.
+- ``"triton"``: kernels of our own for a stack of models on an NVIDIA GPU (`disentangle.kernels`), which write
+  no patches and take a `ReLU` that follows along.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Form = Literal["plain", "cpu", "matmul"]
+Form = Literal["plain", "cpu", "matmul", "triton"]
 FEW = 4  # output channels up to which a transposed convolution is a matrix product and a sum of patches
 
 
@@ -35,6 +38,7 @@ class Conv2d(nn.Conv2d):
     """
 
     form: Form = "plain"
+    rectified = False  # in form "triton": whether it does the work of a ReLU that follows
 
     def __init__(self, channels: int, features: int, kernel: int, stride: int = 2, padding: int = 0) -> None:
         super().__init__(channels, features, kernel, stride=stride, padding=padding)
@@ -46,6 +50,8 @@ class Conv2d(nn.Conv2d):
         bias, stride, padding = _settings(self)
         if self.form == "cpu":
             return _Convolution.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
+        if self.form == "triton":
+            return _by_kernels(self, input)
         return convolution_by_matmul(input, self.weight, bias, stride, padding)
 
 
@@ -57,6 +63,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     """
 
     form: Form = "plain"
+    rectified = False  # in form "triton": whether it does the work of a ReLU that follows
 
     def __init__(self, channels: int, features: int, kernel: int, stride: int = 2, padding: int = 0) -> None:
         super().__init__(channels, features, kernel, stride=stride, padding=padding)
@@ -68,7 +75,23 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         bias, stride, padding = _settings(self)
         if self.form == "cpu":
             return _Transposed.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
+        if self.form == "triton":
+            return _by_kernels(self, input)
         return transposed_by_matmul(input, self.weight, bias, stride, padding)
+
+
+class ReLU(nn.ReLU):
+    """`torch.nn.ReLU`, which has nothing to do where the layer before does its work.
+
+    >>> ReLU()(torch.tensor([-1.0, 1.0]))
+    tensor([0., 1.])
+    """
+
+    done = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """What is negative becomes zero."""
+        return input if self.done else super().forward(input)
 
 
 def set_form(model: nn.Module, form: Form) -> None:
@@ -76,6 +99,18 @@ def set_form(model: nn.Module, form: Form) -> None:
     for module in model.modules():
         if isinstance(module, Conv2d | ConvTranspose2d):
             module.form = form
+        elif isinstance(module, nn.Sequential):
+            for layer, after in itertools.pairwise(module):
+                if isinstance(layer, Conv2d | ConvTranspose2d) and isinstance(after, ReLU):
+                    layer.rectified = after.done = form == "triton"
+
+
+def _by_kernels(layer: Conv2d | ConvTranspose2d, x: Tensor) -> Tensor:
+    from disentangle.stacked import convolution  # needs Triton, which not every machine has
+
+    bias, stride, padding = _settings(layer)
+    transposed = isinstance(layer, ConvTranspose2d)
+    return convolution(x, layer.weight, bias, stride, padding, layer.rectified, transposed)
 
 
 def _settings(layer: Any) -> tuple[Tensor, int, int]:

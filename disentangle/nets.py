@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from disentangle.convolutions import Conv2d, ConvTranspose2d
+from disentangle.convolutions import Conv2d, ConvTranspose2d, ReLU
 from disentangle.errors import InputError
 
 FEATURES = 256  # what the encoder returns; the posterior's two linear heads read it
@@ -20,16 +20,16 @@ def encoder(channels: int = 1) -> nn.Sequential:
     """
     return nn.Sequential(
         Conv2d(channels, 32, 4, stride=2, padding=1),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         Conv2d(32, 32, 4, stride=2, padding=1),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         Conv2d(32, 64, 2, stride=2),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         Conv2d(64, 64, 2, stride=2),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         nn.Flatten(),
         nn.Linear(64 * 4 * 4, FEATURES),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
     )
 
 
@@ -40,16 +40,16 @@ def decoder(channels: int = 1, latents: int = 10) -> nn.Sequential:
     """
     return nn.Sequential(
         nn.Linear(latents, 256),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         nn.Linear(256, 64 * 4 * 4),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         nn.Unflatten(1, (64, 4, 4)),
         ConvTranspose2d(64, 64, 4, stride=2, padding=1),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         ConvTranspose2d(64, 32, 4, stride=2, padding=1),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         ConvTranspose2d(32, 32, 4, stride=2, padding=1),
-        nn.ReLU(inplace=True),
+        ReLU(inplace=True),
         ConvTranspose2d(32, channels, 4, stride=2, padding=1),
     )
 

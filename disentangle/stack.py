@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 SPAN = 50  # steps whose draws are made at once, and between reads of the losses
 # Settings of methods on pairs that the trainer draws with; the loss must not read them.
 DRAWING = ("k", "pairs")
-FORMS: dict[str, Form] = {"plain": "plain", "grouped": "plain", "cpu": "cpu", "matmul": "matmul"}
+FORMS: dict[str, Form] = {
+    "plain": "plain", "grouped": "plain", "cpu": "cpu", "matmul": "matmul", "triton": "triton",
+}  # fmt: skip
 State = dict[str, Any]  # of one run: its parameters and Adam's moments, as tensors on the CPU
 
 
@@ -186,6 +189,8 @@ class Stack:
             form = "cpu" if one and cpu and exact else "plain" if one or cpu else "matmul"
         if form not in FORMS:
             raise InputError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+        if form == "triton" and find_spec("triton") is None:
+            raise InputError("form 'triton' needs the package triton, which torch brings where it has CUDA")
         set_form(self._loss, FORMS[form])
         return FORMS[form]
 

@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("patient")
     torch.set_num_threads(1)  # xdist has a process per core already
     os.environ["OMP_NUM_THREADS"] = "1"
+    if not torch.cuda.is_available():
+        os.environ["TRITON_INTERPRET"] = "1"  # read where kernels are first imported
     if hasattr(config, "workerinput"):  # a pytest-xdist worker inherits the controller's environment
         return
     config.stash[FOLDER] = os.environ["DISENTANGLE_DATA"] = tempfile.mkdtemp(prefix="disentangle-tests-")
