@@ -124,7 +124,14 @@ def measure(given: argparse.Namespace) -> pd.DataFrame:
                 }
                 for form, kept in times.items()
             ]  # fmt: skip
+            save(pd.DataFrame(found), given)  # a command that is cut short loses nothing
     return pd.DataFrame(found)
+
+
+def save(frame: pd.DataFrame, given: argparse.Namespace) -> None:
+    if given.csv:
+        given.csv.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(given.csv, index=False, float_format="%.6g")
 
 
 def far(a: Tensor, b: Tensor) -> float:
@@ -265,9 +272,7 @@ def main() -> None:
     given = parser.parse_args()
     frame = compile_all(given) if given.compile else measure(given)
     print(frame.drop(columns=["hardware", "torch"], errors="ignore").round(5).to_string(index=False))
-    if given.csv:
-        given.csv.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(given.csv, index=False, float_format="%.6g")
+    save(frame, given)
 
 
 if __name__ == "__main__":

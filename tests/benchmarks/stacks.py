@@ -5,7 +5,11 @@ total, the memory that the stack needed at its peak, the share of the measured m
 precision, and the seconds that a 300,000-step model would take at this rate. Draws are counted, and are made
 while the device is busy, as the trainer does; logs and checkpoints are not. `streams` is one stack per run,
 each on a CUDA stream of its own; `native` is one run in the form that the trainer would choose;
-`compiled`, if asked for, is `matmul` through `torch.compile`, which takes a minute or so for each size.
+`compiled`, if asked for by `--forms`, is `matmul` through `torch.compile`, a minute or so for each size.
+
+Groups of method, precision and size are taken in the order that `--order` names them in, such as
+beta_vae:tf32:64,ada_gvae:bf16:8, or all those of `--methods`, `--precisions` and `--stacks`; none begins
+after `--until` seconds. A form whose failure takes the device along ends the command (exit status 3).
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import argparse
 import contextlib
 import gc
 import statistics
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,11 +31,13 @@ from disentangle.data import FactorData
 from disentangle.datasets import dsprites
 from disentangle.provenance import hardware
 from disentangle.run import Run
-from disentangle.stack import Stack
+from disentangle.stack import FORMS, Stack
 
 BETAS = (1.0, 2.0, 4.0, 6.0, 8.0, 16.0)
 MODEL_STEPS = 300_000
 WARM_UP = 20
+USUAL = "native,grouped,matmul,triton,streams"
+DEVICE_LOST = 3  # exit status
 SLICE = 5  # steps that a stream is given before it is the next one's turn
 
 
@@ -65,7 +72,7 @@ class Way:
             stream = torch.cuda.Stream(self.device) if streams else None
             with _on(stream):
                 compiled = self.form == "compiled"
-                form = "matmul" if compiled else self.form if self.form in ("grouped", "matmul") else None
+                form = "matmul" if compiled else self.form if self.form in FORMS else None
                 stack = Stack(part, data, self.device, form=form, compiled=compiled)
             self.members.append((stack, stream))
         warm = WARM_UP if self.device.type == "cuda" else 1
@@ -107,11 +114,12 @@ def _memory_mark(device: torch.device) -> int:
     return torch.cuda.memory_allocated(device)
 
 
-def forms_of(size: int, device: torch.device, compiled: bool) -> list[str]:
-    more = ["compiled"] if compiled else []
-    if size == 1:
-        return ["native", "grouped", "matmul", *more]
-    return ["grouped", "matmul", *more, *(["streams"] if device.type == "cuda" else [])]
+def forms_of(size: int, device: torch.device, asked: str | None) -> list[str]:
+    """Those that there are of this size on this device, of those asked for."""
+    absent = {"streams"} if size == 1 else {"native"}
+    if device.type != "cuda":
+        absent |= {"streams", "triton"}
+    return [form for form in (asked or USUAL).split(",") if form not in absent]
 
 
 def attempt(way: Way, work: Any) -> None:
@@ -124,9 +132,21 @@ def attempt(way: Way, work: Any) -> None:
         problem = "out of memory, beside the other forms"
     except (RuntimeError, ValueError, NotImplementedError) as error:
         problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        check_device(way, problem)
     else:
         return
     way.give_up(problem)  # outside the handler, whose traceback would keep the memory
+
+
+def check_device(way: Way, problem: str) -> None:
+    """After some errors a process can use its GPU for nothing any more."""
+    if way.device.type != "cuda":
+        return
+    try:
+        torch.cuda.synchronize(way.device)
+    except RuntimeError:
+        print(f"{way.form} lost the device: {problem}", flush=True)
+        raise SystemExit(DEVICE_LOST) from None
 
 
 def measure(
@@ -137,7 +157,7 @@ def measure(
     # Small on a CPU: one without bfloat16 instructions would take a minute for 2048.
     peak = floor.matrix_rate(device, precision, 8192 if device.type == "cuda" else 512, best_of=5)
     runs = runs_of(method, size, given.batch, precision)
-    ways = [Way(form, device) for form in forms_of(size, device, given.compiled)]
+    ways = [Way(form, device) for form in forms_of(size, device, given.forms)]
     for way in ways:
         attempt(way, lambda w=way: w.build(runs, data, given))  # type: ignore[misc]
     for _ in range(given.rounds):
@@ -168,6 +188,11 @@ def summary(way: Way, size: int, flops: float, peak: float) -> dict[str, Any]:
 
 
 def groups(given: argparse.Namespace, device: torch.device) -> Iterator[tuple[str, int, str]]:
+    for group in given.order.split(",") if given.order else []:
+        method, precision, size = group.split(":")
+        yield method, int(size), precision
+    if given.order:
+        return
     usual = "fp32,tf32,bf16" if device.type == "cuda" else "fp32,bf16"
     for method in given.methods:
         for precision in (given.precisions or usual).split(","):
@@ -181,7 +206,13 @@ def main(given: argparse.Namespace) -> None:
         torch.set_num_threads(1)
     data = dsprites.load("drawn").to(device)
     found: list[dict[str, Any]] = []
+    if given.append and given.csv and given.csv.exists():
+        found = pd.read_csv(given.csv).to_dict("records")  # type: ignore[assignment]
+    began = time.perf_counter()
     for method, size, precision in groups(given, device):
+        if given.until and time.perf_counter() - began > given.until:
+            print(f"{method}, {precision}, {size} and what follows: no time left")
+            break
         found += measure(method, size, precision, data, given)
         frame = pd.DataFrame(found)
         print(frame.drop(columns=["hardware", "torch", "batch"]).round(4).to_string(index=False), flush=True)

@@ -191,7 +191,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--stacks", help="sizes of stacks, such as 1,8,32: measure these instead")
     parser.add_argument("--device", default="cuda", help="of stacks")
-    parser.add_argument("--compiled", action="store_true", help="of stacks: torch.compile too")
+    parser.add_argument(
+        "--forms", help="of stacks, such as matmul,triton,compiled; all but the last if left out"
+    )
+    parser.add_argument("--order", help="of stacks: what to measure and in which order, see stacks.py")
+    parser.add_argument("--until", type=float, help="of stacks: begin with none after so many seconds")
+    parser.add_argument("--append", action="store_true", help="of stacks: keep what the table has already")
     parser.add_argument("--precisions", help="of stacks, such as fp32,tf32,bf16")
     parser.add_argument("--seconds", type=float, default=0.5, help="of a stack's turn")
     parser.set_defaults(peers=Path(tempfile.gettempdir()) / "disentangle-peers")
@@ -203,7 +208,7 @@ def options() -> argparse.Namespace:
 
 def main() -> None:
     given = options()
-    if given.stacks:
+    if given.stacks or given.order:
         import stacks
 
         stacks.main(given)
