@@ -113,6 +113,52 @@ def test_a_model_is_read_where_it_is(method, elsewhere):
     assert not crossings.found
 
 
+class Trace(TorchDispatchMode):
+    """What is done, in order: the operations, the shapes that they are given, and numbers of the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = [
+            (t.dtype, tuple(t.shape), None if t.dim() or t.device != CPU else t.item())
+            if isinstance(t, torch.Tensor)
+            else t
+            for t in tree_leaves((args, kwargs))
+        ]
+        if func.namespace != "profiler":
+            self.found.append((str(func), given))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_can_be_recorded_once(method, members, elsewhere):
+    """Every step does the same with the same numbers of the host, and what it keeps stays where it is."""
+    stack = Stack(several(method)[:members], DATA.to(elsewhere), elsewhere)
+    traces, kept = [], []
+    for steps in (2, 3):
+        stack.advance(steps)
+        stack._cursor.zero_()
+        with Trace() as trace:
+            stack._compute()
+        traces.append(trace.found)
+        moments = tree_leaves(stack.optimiser.state_dict()["state"])
+        own = [
+            *stack.parameters.values(),
+            *moments,
+            *stack._drawn.values(),
+            stack._found,
+            stack._cursor,
+            stack._at,
+        ]
+        kept.append([id(t) for t in own])
+    assert len(traces[0]) > 100
+    assert traces[0] == traces[1]
+    assert kept[0] == kept[1]
+
+
 @pytest.mark.parametrize("members", [1, 3])
 def test_a_run_s_state_is_taken_to_another_device(members, elsewhere):
     runs = several("beta_vae")[:members]
