@@ -36,8 +36,8 @@ _PUBLISHED_RULE = (
 )
 _STUDIES_RULE = (
     "Means are of the seeds that the difference is of. *difference*: ours - theirs ± half of its 95 % "
-    "interval; *effect*: Cohen's d_z where runs are paired by seed (every seed of the side with fewer, and "
-    "two at least, is in the other too), Hedges' g where they are not (Welch); *Holm*: p corrected for all "
+    "interval; *effect*: Cohen's d_z where runs are paired by seed (every seed of one side, two at "
+    "least, was run by the other too), Hedges' g where they are not (Welch); *Holm*: p corrected for all "
     "tests in these tables; *none shown*: no difference with Holm < 0.05; *no spread*: nothing varies that "
     "a test could go by."
 )

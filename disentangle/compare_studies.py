@@ -58,11 +58,12 @@ def compare_studies(
 
     Runs with one key in both are the same models: they are left out of both, and told (``shared``, and
     those whose values differ all the same, as of models that were trained or scored again:
-    ``shared_unequal``). Of the others, where every seed of the side with fewer is in the other too, and
-    these are two or more, the runs of one seed are compared with each other
-    (`disentangle.compare_statistics.paired`), and what other seeds the other side has is left out. Else the
-    means of all seeds are compared, where each side has two (`welch`): a few common seeds do not decide for
-    many. One seed, or values without a spread, are not tested. All p are corrected together (`holm`).
+    ``shared_unequal``). Of the others, where every seed of one side was run by the other too, and two
+    or more have a value in both, the runs of one seed are compared with each other
+    (`disentangle.compare_statistics.paired`); seeds that diverged, and what other seeds the other side has,
+    are left out. Else the means of all seeds are compared, where each side has two (`welch`): a few common
+    seeds do not decide for many. One seed, or values without a spread, are not tested. All p are corrected
+    together (`holm`).
 
     Args:
         ours, theirs: of `disentangle.table.tidy`, or of a ``table.csv``.
@@ -124,7 +125,9 @@ def _line(one: Cell, other: Cell) -> dict[str, Any]:
     seeds = [s for s in both if s not in shared]
     if not all(own):  # one side has nothing that the other has not
         seeds, own = shared, [shared, shared]
-    elif len(seeds) > 1 and len(seeds) == min(map(len, own)):
+    elif len(seeds) > 1 and not all(
+        set(some) - set(seeds) - cell.lost for some, cell in zip(own, (other, one), strict=True)
+    ):
         own = [seeds, seeds]
     else:
         seeds = []

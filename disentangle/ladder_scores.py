@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -113,7 +114,9 @@ def measure(
 
     forms, pace, lines = entries(metrics), _Pace(seed, repeats, slow), []
     pace.warm_up(forms)
-    for rung in tqdm([*rungs, *cases], desc="ladder", disable=None, unit="representation"):
+    # Many minutes: where the output goes to a file, a line of it every half a minute.
+    pause = 0.1 if sys.stderr.isatty() else 30
+    for rung in tqdm([*rungs, *cases], desc="ladder", mininterval=pause, unit="representation"):
         known = {"set": "carbonneau" if rung.case else "ladder", "representation": rung.name}
         found = list(_scores(rung, forms, pace))
         found = [*counterparts(rung.case, found)] if rung.case else found

@@ -71,6 +71,26 @@ def test_runs_are_paired_only_where_the_side_with_fewer_seeds_has_them_all_in_co
 
 
 @pytest.mark.parametrize(
+    ("lost", "theirs_lost", "test", "seeds"),
+    [
+        ([3], [0], "paired t", "1-2"),
+        ([], [0], "paired t", "1-3"),
+        ([3], [], "paired t", "0-2"),
+        ([3], [0, 1], "Welch t", ""),  # one seed has a value in both
+    ],
+)
+def test_a_run_that_diverged_leaves_the_other_seeds_paired(lost, theirs_lost, test, seeds):
+    sides = []
+    for key, values, gone in (("a", [0.3, 0.5, 0.45, 0.2], lost), ("b", [0.2, 0.1, 0.3, 0.25], theirs_lost)):
+        left = [s for s in range(4) if s not in gone]
+        nothing = {"status": "diverged", "score": "", "metric_id": ""}
+        done = table([values[s] for s in left], key, left)
+        sides.append(pd.concat([done, table([math.nan] * len(gone), key, gone, **nothing)]))
+    line = only(compare_studies(*sides))
+    assert (line["test"], line["seeds"]) == (test, seeds)
+
+
+@pytest.mark.parametrize(
     ("ours", "theirs", "seeds"),
     [
         ([0.1, 0.2], [0.3, 0.4], [0, 1]),  # the same difference
