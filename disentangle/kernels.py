@@ -27,8 +27,8 @@ LEAST = 16  # the smallest side of a tile that the matrix units take
 def _read(start, offsets, inside, gate, GATED: tl.constexpr):  # type: ignore[no-untyped-def]
     """What lies at these offsets, zero outside and where the gate is closed."""
     found = tl.load(start + offsets, mask=inside, other=0.0)
-    if GATED:
-        found = tl.where(tl.load(gate + offsets, mask=inside, other=0.0) > 0, found, 0.0).to(found.dtype)
+    if GATED:  # as torch does it: what is no number stays none
+        found = tl.where(tl.load(gate + offsets, mask=inside, other=0.0) <= 0, 0.0, found).to(found.dtype)
     return found
 
 
@@ -73,7 +73,7 @@ def _convolve(  # type: ignore[no-untyped-def]
     if BIASED:
         total += tl.load(bias + member * F + f, mask=f < F, other=0.0)[None, :]
     if RELU:
-        total = tl.maximum(total, 0.0)
+        total = tl.where(total <= 0, 0.0, total)  # a maximum would take NaN for zero
     out = (member * rows_in_all + rows)[:, None] * F + f[None, :]
     tl.store(y + out, total.to(y.dtype.element_ty), mask=(rows < rows_in_all)[:, None] & (f < F)[None, :])
 
@@ -131,7 +131,7 @@ def _spread(  # type: ignore[no-untyped-def]
     if BIASED:
         total += tl.load(bias + member * F + f, mask=f < F, other=0.0)[None, :]
     if RELU:
-        total = tl.maximum(total, 0.0)
+        total = tl.where(total <= 0, 0.0, total)  # a maximum would take NaN for zero
     high, wide = row * STRIDE + down, column * STRIDE + right
     out = ((member * BATCH + image) * OUT_H + high) * OUT_W + wide
     kept = (rows < rows_in_all) & (high < OUT_H) & (wide < OUT_W)

@@ -108,6 +108,21 @@ def test_a_sum_of_many_parts_is_whole(monkeypatch):
     assert max(map(far, found, expected)) < 1e-5
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_what_is_no_number_stays_none(transposed):
+    """Or a model that has diverged would go on as if nothing had happened."""
+    tensors = drawn(2, 2, LAYERS[2], transposed)
+    with torch.no_grad():
+        tensors[0][1, 0, 0, 3, 3] = torch.nan
+    how = (2, 1, True, transposed)
+    found, expected = (outcome(function, tensors, *how) for function in (ours, torchs))
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a.isnan(), b.isnan())
+        assert far(a.nan_to_num(), b.nan_to_num()) < 1e-5
+        assert not a[0].isnan().any()  # the other model
+    assert found[0].isnan().any()
+
+
 def test_a_model_alone_is_a_stack_of_one():
     tensors = drawn(1, 3, LAYERS[2], False)
     with computing_in("fp32", DEVICE):
