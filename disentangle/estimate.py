@@ -30,7 +30,8 @@ from disentangle.work import stacks
 SECONDS = 1.0  # of steps that are timed, at least
 IMAGES = 512  # that are encoded to time it
 LINE_BYTES = 180  # of a log, every `SPAN` steps
-ROW_BYTES, PICTURE_BYTES = 12_000, 60_000  # of a row's file; of both pictures, per channel of the images
+ROW_BYTES = 12_000  # of a row's file
+PICTURE_BYTES = {1: 140_000, 3: 930_000}  # of a run's pictures together, by the channels of the images
 
 
 @dataclass
@@ -96,7 +97,8 @@ class Estimate:
             n, run = len(kind.runs), kind.runs[0]
             found["models"] += 4 * kind.parameters * n
             found["codes"] += 0 if lean else 4 * run.latents * self.codes[run.dataset] * n
-            found["rows and pictures"] += n * (ROW_BYTES + PICTURE_BYTES * self.channels[run.dataset])
+            shown = sum(map(self.study.shows, kind.runs)) * PICTURE_BYTES[self.channels[run.dataset]]
+            found["rows and pictures"] += n * ROW_BYTES + shown
             found["logs"] += n * LINE_BYTES * (run.updates() // SPAN + 1)
             training = min(n, at_once * kind.stack) * 3 * 4 * kind.parameters
             found["checkpoints in use"] = max(found["checkpoints in use"], training)

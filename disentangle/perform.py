@@ -158,7 +158,7 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
             return make_row(task, study.name, data, study.rows, [], seconds, **extra), []
         began = time.perf_counter()
         codes = encode(task, trained.model, data, rows, cache=cache_file(work.place(task), study.rows))
-        if old is None:
+        if old is None and study.shows(task):
             extra["pictures"] = _draw_pictures(task, trained.model, data, work.folder)
     seconds["encode"] = time.perf_counter() - began
     have = set() if old is None else {s["id"] for s in old["scores"]}
@@ -169,7 +169,8 @@ def _do(work: Work, task: Task, device: str, progress: bool) -> tuple[Row, list[
     seconds["score"] = time.perf_counter() - began
     row = make_row(task, study.name, data, study.rows, [*scores, *label_free], seconds, **extra)
     row = row if old is None else extended(old, row)
-    _draw_matrices(task, row, work.folder)
+    if study.shows(task):
+        _draw_matrices(task, row, work.folder)
     _log_scores(work, task, scores)
     return row, problems
 

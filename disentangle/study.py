@@ -70,6 +70,8 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             settings: see `disentangle.rules`. ``"udr"`` and ``"weak_reconstruction"`` have what they need
             computed for every run.
         fixed: for the rule ``"fixed"``, the hyperparameters of each method.
+        pictures: the seeds whose runs and calibration get pictures; all if left out. They are most of what
+            a study of thousands of runs leaves on the disk.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -89,6 +91,11 @@ class Study(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     calibration: list[str] = msgspec.field(default_factory=lambda: list(NAMES))
     selection: list[str] = []
     fixed: dict[str, dict[str, Hyper]] = {}
+    pictures: list[Annotated[int, msgspec.Meta(ge=0)]] | None = None
+
+    def shows(self, task: Run | Calibration) -> bool:
+        """Whether pictures are drawn of a task."""
+        return self.pictures is None or task.seed in self.pictures
 
     def metric_specs(self) -> list[str | dict[str, Any]]:
         """The metrics to score with."""

@@ -92,6 +92,20 @@ def test_a_study_gives_rows_tables_and_pictures(tiny):
             assert content.startswith(b"\x89PNG" if end.endswith("png") else b"RIFF")
 
 
+def test_pictures_are_drawn_of_the_seeds_that_are_asked_for(tiny):
+    folder, _ = tiny
+    (folder / "study.toml").write_text("pictures = [1]\n" + TEXT)
+    carry_out((folder, read_study(folder)))
+    rows = read_rows(folder)
+    drawn = sorted((row["run"]["seed"], len(row["pictures"])) for row in rows)
+    assert drawn == [(0, 0), (0, 0), (0, 0), (1, 4)]  # of two the calibration, which has the seed 0
+    assert sorted(p.name for p in (folder / "pictures").iterdir()) == sorted(
+        name.rpartition("/")[2] for row in rows for name in row["pictures"]
+    )
+    write_tables(folder)
+    assert all(row["matrices"] for row in rows)
+
+
 def test_rows_keep_the_matrices_behind_the_headlines(tiny):
     folder, study = tiny
     carry_out(tiny)

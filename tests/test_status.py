@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import filelock
+import msgspec
 import pytest
 import torch
 
@@ -137,6 +138,9 @@ def test_an_estimate_adds_up_what_was_measured(folder):
     assert disk["models"] == 4 * parameters
     assert disk["codes"] == 4 * 192 * 10 * 4  # images, latents, runs, bytes
     assert made.disk(lean=True)["codes"] == 0
+    fewer = replace(made, study=msgspec.structs.replace(study, pictures=[study.seeds[0]]))
+    saved = disk["rows and pictures"] - fewer.disk()["rows and pictures"]
+    assert saved == 2 * estimate.PICTURE_BYTES[1]  # of the other seed's two runs
     assert made.wall(workers=2, devices=1) == made.seconds / 2
     on_gpus = replace(made, device=torch.device("cuda"))
     scored = sum(2 * kind.score for kind in made.kinds)
