@@ -45,14 +45,14 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Images ``(B, C, H, W)`` to features ``(B, features, H', W')``."""
-        if self.form == "plain":
-            return super().forward(input)
-        bias, stride, padding = _settings(self)
-        if self.form == "cpu":
-            return _Convolution.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
         if self.form == "triton":
             return _by_kernels(self, input)
-        return convolution_by_matmul(input, self.weight, bias, stride, padding)
+        given = _given(self, input)
+        if self.form == "plain":
+            return F.conv2d(*given)
+        if self.form == "cpu":
+            return _Convolution.apply(*given)  # type: ignore[no-any-return, no-untyped-call]
+        return convolution_by_matmul(*given)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -70,14 +70,16 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Features ``(B, C, H, W)`` to images ``(B, features, H', W')``."""
-        if self.form == "plain" or output_size is not None:
+        if output_size is not None:
             return super().forward(input, output_size)
-        bias, stride, padding = _settings(self)
-        if self.form == "cpu":
-            return _Transposed.apply(input, self.weight, bias, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
         if self.form == "triton":
             return _by_kernels(self, input)
-        return transposed_by_matmul(input, self.weight, bias, stride, padding)
+        given = _given(self, input)
+        if self.form == "plain":
+            return F.conv_transpose2d(*given)
+        if self.form == "cpu":
+            return _Transposed.apply(*given)  # type: ignore[no-any-return, no-untyped-call]
+        return transposed_by_matmul(*given)
 
 
 class ReLU(nn.ReLU):
@@ -105,16 +107,28 @@ def set_form(model: nn.Module, form: Form) -> None:
                     layer.rectified = after.done = form == "triton"
 
 
-def _by_kernels(layer: Conv2d | ConvTranspose2d, x: Tensor) -> Tensor:
+def _by_kernels(layer: Any, x: Tensor) -> Tensor:
     from disentangle.stacked import convolution  # needs Triton, which not every machine has
 
-    bias, stride, padding = _settings(layer)
-    transposed = isinstance(layer, ConvTranspose2d)
-    return convolution(x, layer.weight, bias, stride, padding, layer.rectified, transposed)
+    settings = layer.stride[0], layer.padding[0], layer.rectified, isinstance(layer, ConvTranspose2d)
+    return convolution(_cast(x), layer.weight, layer.bias, *settings)  # sums its gradients in float32
 
 
-def _settings(layer: Any) -> tuple[Tensor, int, int]:
-    return layer.bias, layer.stride[0], layer.padding[0]
+def _given(layer: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor, int, int]:
+    """Input, weight, bias, stride and padding."""
+    return _cast(x), _cast(layer.weight), _cast(layer.bias), layer.stride[0], layer.padding[0]
+
+
+def _cast(x: Tensor) -> Tensor:
+    """The tensor in the type that `torch.autocast` asks for.
+
+    Under `torch.vmap` that does it too late: a CPU would compute in float32, and torch refuses an input of
+    another type than the bias.
+    """
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return x.to(torch.get_autocast_dtype(kind))
+    return x
 
 
 def convolution_by_matmul(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:

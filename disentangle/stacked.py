@@ -15,11 +15,8 @@ def convolution(
 ) -> Tensor:
     """A convolution, or a transposed one, with a rectifier if asked for; arguments as torch's.
 
-    Under `torch.autocast` it computes in the type of that; sums and the parameters' gradients are float32.
+    It computes in the type of ``x``; sums and the parameters' gradients are in that of the parameters.
     """
-    kind = x.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        x = x.to(torch.get_autocast_dtype(kind))
     y: Tensor = _Convolution.apply(x, weight, bias, stride, padding, relu, transposed)  # type: ignore[no-untyped-call]
     return y
 

@@ -138,7 +138,7 @@ def _halving(job: Job, runs: list[Run], size: int) -> Iterator[Trained]:
         try:
             trained = job.train(now)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(now) == 1:
                 raise InputError(
@@ -156,7 +156,7 @@ def _halving(job: Job, runs: list[Run], size: int) -> Iterator[Trained]:
             torch.cuda.empty_cache()
 
 
-def _is_out_of_memory(error: BaseException | None) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether that is the reason: while a graph is captured, ending the capture fails in its place."""
     while error is not None and not isinstance(error, torch.OutOfMemoryError):
         error = error.__cause__ or error.__context__

@@ -37,6 +37,13 @@ LAYERS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def whole_float32():
+    """Torch rounds convolutions to TF32 on a GPU, unless it is told not to."""
+    with computing_in("fp32", DEVICE):
+        yield
+
+
 def torchs(x, weight, bias, stride, padding, relu, transposed):
     """What torch computes, model by model."""
     layer = F.conv_transpose2d if transposed else F.conv2d
@@ -73,8 +80,7 @@ def far(a, b):
 def test_a_kernel_computes_what_torch_does(layer, transposed):
     how = (*layer[4:], layer[1] > 1, transposed)  # the last layer is not rectified
     tensors = drawn(2, 3, layer, transposed)
-    with computing_in("fp32", DEVICE):
-        found, expected = (outcome(function, tensors, *how) for function in (ours, torchs))
+    found, expected = (outcome(function, tensors, *how) for function in (ours, torchs))
     for a, b in zip(found, expected, strict=True):
         assert a.shape == b.shape
         assert far(a, b) < 1e-5
@@ -95,8 +101,7 @@ def test_other_sizes_are_computed_too(n, batch, sizes, shape, transposed, relu):
     assume((side - 1) * stride + kernel > 2 * padding if transposed else side + 2 * padding >= kernel)
     how = (stride, padding, relu, transposed)
     tensors = drawn(n, batch, (*sizes, *shape), transposed)
-    with computing_in("fp32", DEVICE):
-        found, expected = (outcome(function, tensors, *how) for function in (ours, torchs))
+    found, expected = (outcome(function, tensors, *how) for function in (ours, torchs))
     for a, b in zip(found, expected, strict=True):
         assert far(a, b) < 1e-5
 
@@ -125,10 +130,9 @@ def test_what_is_no_number_stays_none(transposed):
 
 def test_a_model_alone_is_a_stack_of_one():
     tensors = drawn(1, 3, LAYERS[2], False)
-    with computing_in("fp32", DEVICE):
-        stacked = outcome(ours, tensors, 2, 1, True, False)
-        alone = [t.detach()[0].requires_grad_() for t in tensors]
-        found = outcome(convolution, alone, 2, 1, True, False)
+    stacked = outcome(ours, tensors, 2, 1, True, False)
+    alone = [t.detach()[0].requires_grad_() for t in tensors]
+    found = outcome(convolution, alone, 2, 1, True, False)
     assert all(torch.equal(a, b[0]) for a, b in zip(found, stacked, strict=True))
 
 
@@ -148,15 +152,15 @@ def test_what_all_models_share_is_given_to_each():
     assert far(shared, expected) < 1e-5
 
 
-def test_autocast_rounds_the_factors_and_not_the_sums():
+def test_of_rounded_factors_the_sums_are_whole():
     tensors = drawn(2, 3, LAYERS[3], False)
-    with torch.autocast(DEVICE.type, HALF):
-        found = outcome(ours, tensors, 2, 0, True, False)
+    tensors[0] = tensors[0].detach().to(HALF).requires_grad_()
+    found = outcome(ours, tensors, 2, 0, True, False)
     rounded = [t.detach().to(HALF).float().requires_grad_() for t in tensors[:2]]
     expected = outcome(torchs, [*rounded, tensors[2]], 2, 0, True, False)
-    assert [t.dtype for t in found] == [HALF, torch.float32, torch.float32, torch.float32]
+    assert [t.dtype for t in found] == [HALF, HALF, torch.float32, torch.float32]
     assert 1e-6 < far(found[0].float(), expected[0]) < 1e-2
-    assert all(far(a, b) < 1e-2 for a, b in zip(found[1:], expected[1:], strict=True))
+    assert all(far(a.float(), b) < 1e-2 for a, b in zip(found[1:], expected[1:], strict=True))
 
 
 def test_in_a_network_the_kernels_do_the_work_of_the_rectifiers():
@@ -172,6 +176,8 @@ def test_in_a_network_the_kernels_do_the_work_of_the_rectifiers():
     assert [m.done for m in network if isinstance(m, ReLU)] == [True, True, False]
     assert far(network(x), plain) < 1e-5
     assert float(network[0](x).detach().min()) == 0  # rectified
+    with torch.autocast(DEVICE.type, HALF):
+        assert network[0](x).dtype == HALF
     set_form(network, "plain")
     assert not any(m.done for m in network if isinstance(m, ReLU))
     assert float(network[0](x).detach().min()) < 0

@@ -10,6 +10,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from disentangle import InputError, find
 from disentangle.batches import Batches
@@ -373,3 +374,30 @@ def test_a_compiled_stack_is_the_same():
     for stack in (plain, compiled):
         stack.advance(4)
     assert np.allclose(plain.read()["objective"], compiled.read()["objective"], rtol=1e-4)
+
+
+class Factors(TorchDispatchMode):
+    """The types of what is multiplied, below autocast and vmap."""
+
+    PRODUCTS = ("convolution", "convolution_backward", "mm", "bmm", "addmm", "baddbmm", "mkldnn_convolution")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.name().split("::")[1].split(".")[0] in self.PRODUCTS:
+            at = {"addmm": (1, 2), "baddbmm": (1, 2)}.get(func.name().split("::")[1].split(".")[0], (0, 1))
+            self.found.append(({args[i].dtype for i in at}, func.name()))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("form", ["grouped", "matmul"])
+@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("method", METHODS)
+def test_in_bf16_every_product_is_of_bf16(method, members, form):
+    stack = Stack(several(method, precision="bf16")[:members], DATA, CPU, form=form)
+    with Factors() as factors:
+        stack.advance(1)
+    assert len(factors.found) > 20
+    assert [name for types, name in factors.found if types != {torch.bfloat16}] == []

@@ -17,6 +17,9 @@ The tables OUT/layers.csv and OUT/stacks.csv have what was measured by then, whe
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.util
+import signal
 import subprocess
 import sys
 import time
@@ -24,8 +27,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TESTS = ("gpu", "kernels", "boosting", "images", "random_dsprites", "pixel_noise", "weak")
+LOST, AT_WORK = "lost the device", "at work: "  # what stacks.py says
 FORMS = ["triton", "grouped", "matmul", "streams", "native"]
-DEVICE_LOST = 3
+OVER = 124  # the exit status of what was ended
 # The target first: beta-VAE, many models at once; then sizes on both sides of it, pairs, float32.
 ORDER = [
     "beta_vae:tf32:64", "beta_vae:bf16:64", "ada_gvae:tf32:64", "beta_vae:tf32:128", "beta_vae:bf16:128",
@@ -48,7 +52,7 @@ class Clock:
         return self.end - time.monotonic()
 
     def run(self, command: list[str], share: float) -> int:
-        """The exit status of a command, which is ended when its share of the time left is over (124)."""
+        """The exit status of a command, which is ended when its share of the time left is over."""
         limit, began = share * self.left(), time.monotonic()
         self.say(f"$ {' '.join(command)}   ({limit:.0f} s at most)")
         with self.log.open("a") as log:
@@ -58,9 +62,12 @@ class Clock:
             try:
                 status = process.wait(max(0.0, limit))
             except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)  # so that pytest tells what failed by then
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
                 process.kill()
                 process.wait()
-                status = 124
+                status = OVER
         self.say(f"  exit status {status} after {time.monotonic() - began:.0f} s")
         return status
 
@@ -71,20 +78,25 @@ class Clock:
 
 
 def stacks(clock: Clock, given: argparse.Namespace) -> int:
-    """Stacks in every form that leaves the device usable."""
-    forms = list(FORMS)
+    """Stacks in every form that leaves the process and the device usable."""
+    forms, csv, status = list(FORMS), given.out / "stacks.csv", 0
     while forms and clock.left() > 0:
-        csv = given.out / "stacks.csv"
         order = [group for group in given.order.split(",") if group not in measured(csv)]
+        if not order:
+            return 0
         what = ["--device", given.device, "--order", ",".join(order), "--forms", ",".join(forms)]
         how = ["--rounds", "3", "--seconds", str(given.turn), "--until", f"{clock.left():.0f}"]
         where = ["--append", "--csv", str(csv)]
         status = clock.run([str(HERE / "training.py"), *what, *how, *where], 1.0)
-        if status != DEVICE_LOST:
+        if status in (0, OVER):
             return status
-        lost = [line.split()[0] for line in clock.log.read_text().splitlines() if "lost the device" in line]
-        forms = [form for form in forms if form not in lost]
-    return DEVICE_LOST
+        lost = [line.split()[0] for line in clock.log.read_text().splitlines() if LOST in line][-1:]
+        begun = [
+            line.split()[2].rstrip(",") for line in clock.log.read_text().splitlines() if AT_WORK in line
+        ]
+        forms = [form for form in forms if form not in (lost or begun[-1:] or forms)]
+        clock.say(f"  going on with {', '.join(forms) or 'none'}")
+    return status
 
 
 def measured(csv: Path) -> set[str]:
@@ -110,6 +122,8 @@ def main() -> None:
     given = parser.parse_args()
     given.out = given.out.resolve()
     given.out.mkdir(parents=True, exist_ok=True)
+    if importlib.util.find_spec("disentangle.metrics") is None:
+        raise SystemExit("install the package first: pip install -e .   (without a network: CONTRIBUTING.md)")
     clock = Clock(given.seconds, given.out / "gpu.txt")
     clock.log.write_text("")
     wanted = {"tests", "layers", "stacks"} - set(given.skip.split(","))
@@ -120,7 +134,8 @@ def main() -> None:
             ["-m", "pytest", "-q", "-rs", "-n", "4", "-k", "gpu or cuda or kernel", *files], 0.35
         )
     if "layers" in wanted:
-        command = [str(HERE / "kernels.py"), "--rounds", "3", "--csv", str(given.out / "layers.csv")]
+        what = ["--precisions", "tf32,bf16,fp32", "--rounds", "3", "--csv", str(given.out / "layers.csv")]
+        command = [str(HERE / "kernels.py"), *what]
         worst = max(worst, clock.run(command, 0.3))
     if "stacks" in wanted:
         worst = max(worst, stacks(clock, given))

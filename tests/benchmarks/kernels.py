@@ -6,10 +6,10 @@ By hand, from the repository root:
     python tests/benchmarks/kernels.py --compile        needs Triton, and no GPU
 
 A line of the first is one layer of the papers' network, forward and backward, of so many models at once:
-milliseconds by the device's events, median (least to most) of rounds in which all forms take turns; the
-largest relative difference of output and gradients to torch's in double precision; and the floor, the larger
-of what its operations take at the measured rate of a matrix product and what its activations and their
-gradients, read and written as seldom as can be, take at the measured rate of a copy.
+milliseconds of a recorded graph by the device's events, median (least to most) of rounds in which all forms
+take turns; the largest relative difference of output and gradients to torch's in double precision; and the
+floor, the larger of what its operations take at the measured rate of a matrix product and what activations
+and gradients, read and written as seldom as can be, take at the measured rate of a copy.
 
 A line of the second is a kernel as a step of 64 models launches it, compiled for a GPU of some compute
 capability: a thread's registers, a block's bytes of shared memory, a thread's bytes that no register held.
@@ -18,6 +18,7 @@ capability: a thread's registers, a block's bytes of shared memory, a thread's b
 from __future__ import annotations
 
 import argparse
+import copy
 import re
 import statistics
 import subprocess
@@ -56,103 +57,138 @@ def layers() -> Iterator[tuple[str, nn.Sequential, tuple[int, int, int]]]:
 
 
 class Stacked:
-    """One layer of many models: what it computes in a form."""
+    """One layer of many models: what it computes in a form, for a gradient in the order that the form has."""
 
     def __init__(self, layer: nn.Sequential, shape: tuple[int, ...], given: argparse.Namespace, device: str):
-        self.layer, size = layer, (given.members, given.batch, *shape)
-        own = dict(layer.named_parameters())
+        self.layer, n = layer, given.members
         self.weights = {
-            name: (torch.randn(given.members, *p.shape, device=device) / p[0].numel() ** 0.5).requires_grad_()
-            for name, p in own.items()
+            name: (torch.randn(n, *p.shape, device=device) / p[0].numel() ** 0.5).requires_grad_()
+            for name, p in layer.named_parameters()
         }
-        self.x = torch.randn(size, device=device)
-        self.x = self.x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)  # channels last
-        self.x.requires_grad_(shape[0] > 1)  # the images need none
+        x = torch.randn(n, given.batch, *shape[1:], shape[0], device=device)
+        self.x = x.permute(0, 1, 4, 2, 3).requires_grad_(shape[0] > 1)  # channels last; images need none
         self.grad: Tensor | None = None
 
-    def run(self, dtype: torch.dtype | None = None) -> list[Tensor]:
-        """Output and gradients."""
+    def to(self, dtype: torch.dtype) -> Stacked:
+        """The same with input and gradient, and in double precision the weights, of a type."""
+        other = copy.copy(self)
+        other.x = self.x.detach().to(dtype).requires_grad_(self.x.requires_grad)
+        if dtype == torch.float64:
+            other.weights = {k: w.detach().double().requires_grad_() for k, w in self.weights.items()}
+        return other
 
+    def forward(self) -> Tensor:
         def one(weights: dict[str, Tensor], x: Tensor) -> Tensor:
             found: Tensor = torch.func.functional_call(self.layer, weights, x)
             return found
 
-        weights = {k: w if dtype is None else w.to(dtype) for k, w in self.weights.items()}
-        x = self.x if dtype is None else self.x.to(dtype)
-        y = torch.vmap(one)(weights, x)
-        if self.grad is None:
-            self.grad = torch.randn_like(y)
-        wanted = [*weights.values(), *([x] if self.x.requires_grad else [])]
-        return [y, *torch.autograd.grad(y, wanted, self.grad.to(y.dtype))]
+        y: Tensor = torch.vmap(one)(self.weights, self.x)
+        return y
+
+    def prepare(self, gradient: Tensor) -> None:
+        """Lay the gradient out as the output is."""
+        y = self.forward()
+        self.grad = torch.empty_like(y).copy_(gradient)
+
+    def run(self) -> list[Tensor]:
+        """Output and gradients."""
+        y = self.forward()
+        wanted = [*self.weights.values(), *([self.x] if self.x.requires_grad else [])]
+        return [y, *torch.autograd.grad(y, wanted, self.grad)]
 
 
 def measure(given: argparse.Namespace) -> pd.DataFrame:
     """A line per layer and precision."""
     device, found = torch.device("cuda"), []
     here = {"hardware": hardware("cuda"), "torch": torch.__version__}
-    copy = floor.copy_rate(device, 4096, best_of=5)
+    copied = floor.copy_rate(device, 4096, best_of=5)
     for precision in given.precisions.split(","):
         rate = floor.matrix_rate(device, precision, 8192, best_of=5)
         for name, layer, shape in layers():
             stacked = Stacked(layer.to(device), shape, given, "cuda")
-            set_form(layer, "plain")
-            exact = [t.float() for t in stacked.run(torch.float64)] if given.check else []
-            times: dict[str, list[float]] = {form: [] for form in given.forms.split(",")}
-            errors, problems = dict[str, float](), dict[str, str]()
-            with computing_in(precision, device):  # type: ignore[arg-type]
-                for turn in range(given.rounds + 1):
-                    for form, kept in times.items():
-                        if form in problems:
-                            continue
-                        set_form(layer, FORMS[form])
-                        try:
-                            outcome = stacked.run()
-                            if turn == 0:
-                                differences = [far(a, b) for a, b in zip(outcome, exact, strict=False)]
-                                errors[form] = max(differences, default=float("nan"))
-                            else:
-                                kept.append(milliseconds(stacked.run))
-                        except RuntimeError as error:
-                            problems[form] = f"{type(error).__name__}: {error}".splitlines()[0]
-                        outcome = []
-            found += [
-                {
-                    "layer": name, "precision": precision, "members": given.members, "batch": given.batch,
-                    "form": form, **told(kept), "error": errors.get(form, float("nan")),
-                    "floor_ms": 1e3 * lowest(layer[0], shape, given, rate, copy, precision),
-                    "status": problems.get(form, "done"), **here,
-                }
-                for form, kept in times.items()
-            ]  # fmt: skip
+            forms = {form: Timed(form, stacked, precision, given) for form in given.forms.split(",")}
+            for _ in range(given.rounds):
+                for timed in forms.values():
+                    timed.turn()
+            least = 1e3 * lowest(layer[0], shape, given, rate, copied, precision)
+            known = {"layer": name, "precision": precision, "members": given.members, "batch": given.batch}
+            found += [{**known, **timed.told(), "floor_ms": least, **here} for timed in forms.values()]
             save(pd.DataFrame(found), given)  # a command that is cut short loses nothing
     return pd.DataFrame(found)
+
+
+class Timed:
+    """A layer in one form: a recorded graph of forward and backward, and how long it takes on the device."""
+
+    def __init__(self, form: str, stacked: Stacked, precision: str, given: argparse.Namespace) -> None:
+        self.form, self.problem, self.times, self.error = form, "", list[float](), float("nan")
+        try:
+            set_form(stacked.layer, FORMS[form])
+            with computing_in(precision, torch.device("cuda")):  # type: ignore[arg-type]
+                own = stacked.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+                torch.manual_seed(0)
+                gradient = torch.randn(own.forward().shape, device="cuda")
+                own.prepare(gradient)
+                outcome = own.run()
+                self.graph = recorded(own.run)
+            if given.check:
+                self.error = difference(stacked, gradient, outcome)
+        except Exception as error:  # Triton's have no common parent with torch's
+            self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
+
+    def turn(self, repeats: int = 5) -> None:
+        if self.problem:
+            return
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        for _ in range(repeats):
+            self.graph.replay()
+        end.record()
+        end.synchronize()
+        self.times.append(float(begin.elapsed_time(end)) / repeats)
+
+    def told(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"form": self.form, "status": self.problem or "done", "error": self.error}
+        if self.times:
+            found |= {"ms": statistics.median(self.times), "least": min(self.times), "most": max(self.times)}
+        return found
+
+
+def recorded(work: Any) -> Any:
+    """Work as a CUDA graph: eager, Python would take longer to start it than the device to do it."""
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=side):
+        kept = work()
+    graph.kept = kept  # type: ignore[attr-defined]  # or its memory would be given to others
+    return graph
+
+
+def difference(stacked: Stacked, gradient: Tensor, outcome: list[Tensor]) -> float:
+    """The largest relative one to the same in double precision, of output and gradients."""
+    form = next(m.form for m in stacked.layer if isinstance(m, Conv2d | ConvTranspose2d))
+    set_form(stacked.layer, "plain")
+    try:
+        exact = stacked.to(torch.float64)
+        exact.prepare(gradient.double())
+        return max(far(a, b) for a, b in zip(outcome, exact.run(), strict=True))
+    finally:
+        set_form(stacked.layer, form)
+
+
+def far(a: Tensor, b: Tensor) -> float:
+    return float(((a.double() - b).norm() / b.norm()).detach())
 
 
 def save(frame: pd.DataFrame, given: argparse.Namespace) -> None:
     if given.csv:
         given.csv.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(given.csv, index=False, float_format="%.6g")
-
-
-def far(a: Tensor, b: Tensor) -> float:
-    return float(((a.float() - b).norm() / b.norm()).detach())
-
-
-def told(times: list[float]) -> dict[str, float]:
-    if not times:
-        return {}
-    return {"ms": statistics.median(times), "least": min(times), "most": max(times)}
-
-
-def milliseconds(work: Any, repeats: int = 5) -> float:
-    """Of one, by the device's clock."""
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
-    for _ in range(repeats):
-        work()
-    end.record()
-    end.synchronize()
-    return float(begin.elapsed_time(end)) / repeats
 
 
 def lowest(
@@ -199,10 +235,10 @@ def launched(precision: str, given: argparse.Namespace) -> Iterator[tuple[str, A
         for name, layer, shape in layers():
             set_form(layer, "triton")
             stacked = Stacked(layer.to("meta"), shape, given, "meta")
-            if precision == "bf16":
-                stacked.x = stacked.x.bfloat16().detach().requires_grad_(stacked.x.requires_grad)
+            own = stacked.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+            own.prepare(own.forward().detach())
             launches.clear()
-            stacked.run()
+            own.run()
             passes = ["forward", "by input", "by weight"] if len(launches) == 3 else ["forward", "by weight"]
             for of, (kernel, args, constants) in zip(passes, launches, strict=True):
                 yield f"{name} {of}", kernel, args, constants

@@ -1,11 +1,12 @@
 """Stacks of runs trained as one, over sizes, forms and precisions; called by `training.py --stacks`.
 
 Every form of one size takes turns, some tenths of a second each. A line has steps per second per run and in
-total, the memory that the stack needed at its peak, the share of the measured matrix-product rate of the same
+total, the memory that the stack reserved, the share of the measured matrix-product rate of the same
 precision, and the seconds that a 300,000-step model would take at this rate. Draws are counted, and are made
-while the device is busy, as the trainer does; logs and checkpoints are not. `streams` is one stack per run,
-each on a CUDA stream of its own; `native` is one run in the form that the trainer would choose;
-`compiled`, if asked for by `--forms`, is `matmul` through `torch.compile`, a minute or so for each size.
+while the device is busy, as the trainer does (one core makes `draws_per_second`, and no form can be faster);
+logs and checkpoints are not. `streams` is one stack per run, each on one of torch's 32 CUDA streams;
+`native` is one run in the form that the trainer would choose; `compiled`, if asked for by `--forms`, is
+`matmul` through `torch.compile`, a minute or so for each size.
 
 Groups of method, precision and size are taken in the order that `--order` names them in, such as
 beta_vae:tf32:64,ada_gvae:bf16:8, or all those of `--methods`, `--precisions` and `--stacks`; none begins
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -31,7 +33,8 @@ from disentangle.data import FactorData
 from disentangle.datasets import dsprites
 from disentangle.provenance import hardware
 from disentangle.run import Run
-from disentangle.stack import FORMS, Stack
+from disentangle.stack import FORMS, SPAN, Stack
+from disentangle.train import is_out_of_memory
 
 BETAS = (1.0, 2.0, 4.0, 6.0, 8.0, 16.0)
 MODEL_STEPS = 300_000
@@ -60,12 +63,14 @@ class Way:
     device: torch.device
     members: list[tuple[Stack, Any]] = field(default_factory=list)  # a stack and its stream, or None
     memory: float = float("nan")
+    draws: float = float("nan")  # steps of runs that one core draws in a second
     steps: int = 1
     rates: list[float] = field(default_factory=list)
     problem: str = ""
 
     def build(self, runs: list[Run], data: FactorData, given: argparse.Namespace) -> None:
         """Make and warm the stacks, measure their memory, choose the steps of a turn."""
+        print(f"at work: {self.form}, {len(runs)} of {runs[0].label()}, {runs[0].precision}", flush=True)
         before = _memory_mark(self.device)
         streams = self.form == "streams"
         for part in [[run] for run in runs] if streams else [runs]:
@@ -79,8 +84,12 @@ class Way:
         self.advance(warm)
         step = floor.seconds(lambda: self.advance(warm), self.device) / warm
         self.steps = max(1, min(1000, round(given.seconds / step)))
+        began, stack = time.perf_counter(), self.members[0][0]
+        stack._draw(SPAN)
+        self.draws = SPAN * len(stack.runs) / (time.perf_counter() - began)
         if self.device.type == "cuda":
-            self.memory = torch.cuda.max_memory_allocated(self.device) - before
+            torch.cuda.empty_cache()
+            self.memory = torch.cuda.memory_reserved(self.device) - before
 
     def advance(self, steps: int) -> None:
         piece = SLICE if len(self.members) > 1 else steps
@@ -110,8 +119,7 @@ def _memory_mark(device: torch.device) -> int:
         return 0
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(device)
-    return torch.cuda.memory_allocated(device)
+    return torch.cuda.memory_reserved(device)
 
 
 def forms_of(size: int, device: torch.device, asked: str | None) -> list[str]:
@@ -128,14 +136,18 @@ def attempt(way: Way, work: Any) -> None:
         return
     try:
         work()
-    except torch.OutOfMemoryError:
-        problem = "out of memory, beside the other forms"
-    except (RuntimeError, ValueError, NotImplementedError) as error:
-        problem = f"{type(error).__name__}: {error}".splitlines()[0]
+    except Exception as error:  # Triton's errors have no common parent with torch's
+        out = is_out_of_memory(error)
+        problem = "out of memory, beside the other forms" if out else told(error)
         check_device(way, problem)
     else:
         return
     way.give_up(problem)  # outside the handler, whose traceback would keep the memory
+
+
+def told(error: Exception) -> str:
+    """An error on a line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def check_device(way: Way, problem: str) -> None:
@@ -146,7 +158,7 @@ def check_device(way: Way, problem: str) -> None:
         torch.cuda.synchronize(way.device)
     except RuntimeError:
         print(f"{way.form} lost the device: {problem}", flush=True)
-        raise SystemExit(DEVICE_LOST) from None
+        os._exit(DEVICE_LOST)  # leaving as usual would ask the lost device to free its memory, and abort
 
 
 def measure(
@@ -183,6 +195,7 @@ def summary(way: Way, size: int, flops: float, peak: float) -> dict[str, Any]:
         "share_of_peak": rate * size * flops / peak,
         "seconds_per_model": MODEL_STEPS / (rate * size),
         "memory_gbytes": way.memory / 1e9,
+        "draws_per_second": way.draws,
         "steps_of_a_turn": way.steps,
     }  # fmt: skip
 
@@ -204,6 +217,7 @@ def main(given: argparse.Namespace) -> None:
     device = torch.device(given.device)
     if device.type == "cpu":
         torch.set_num_threads(1)
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # or `streams` would share eight queues
     data = dsprites.load("drawn").to(device)
     found: list[dict[str, Any]] = []
     if given.append and given.csv and given.csv.exists():
