@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -132,6 +133,11 @@ class Job:
     progress: bool
     loggers: Sequence[str] = ()
 
+    @property
+    def logs_later(self) -> bool:
+        """Whether the next steps begin before the last are logged: where they need no host."""
+        return self.device.type == "cuda"
+
     def train(self, runs: Sequence[Run]) -> list[Trained]:
         """Train alike runs, those that have come equally far as one stack."""
         members = [self._begin(run) for run in runs]
@@ -191,24 +197,39 @@ class Job:
             for m in members:
                 if m.folder is not None:
                     m.loggers = opened.enter_context(open_loggers(self.loggers, m.run, m.folder, start))
+            told: Callable[[], None] | None = None
             while stack.step < steps and any(m.diverged is None for m in members):
                 check_stopped()
                 before, stop = stack.step, self._next(stack.step, steps)
                 stack.advance(stop - before)
+                if told is not None:
+                    told()
                 if stop < steps:
                     stack.prepare(self._next(stop, steps) - stop)
                 values = stack.read()
                 table = np.stack(list(values.values()), axis=-1)
                 share = (time.perf_counter() - began) / len(members)
-                for i, member in enumerate(members):
+                for member in members:
                     member.seconds = member.saved.seconds + share
-                    member.note(list(values), table[:, i], before, len(members))
-                bar.update(stop - before)
-                bar.set_postfix_str(_in_short(members))
-                if stop < steps and stop % self.every == 0:
+                told = partial(self._tell, members, list(values), table, before, bar)
+                due = stop < steps and stop % self.every == 0
+                # A GPU has its next steps to do before the host writes a log for each run.
+                if due or stop == steps or not self.logs_later:
+                    told()
+                    told = None
+                if due:
                     self._save(stack, members)
         size = len(members)
         return [m.end(self.data, stack.finish(i), stack.step, size) for i, m in enumerate(members)]
+
+    def _tell(
+        self, members: list[_Member], names: list[str], table: NDArray[np.float32], before: int, bar: Any
+    ) -> None:
+        """Log the losses ``(steps, runs, names)`` of the steps from ``before`` on."""
+        for i, member in enumerate(members):
+            member.note(names, table[:, i], before, len(members))
+        bar.update(len(table))
+        bar.set_postfix_str(_in_short(members))
 
     def _next(self, step: int, steps: int) -> int:
         """Where the losses are read next: every so many steps, at checkpoints and at the end."""

@@ -68,7 +68,7 @@ def test_a_run_goes_on_on_another_device(tmp_path, first, then):
 
 @needs_gpu
 def test_a_diverged_member_does_not_stop_a_captured_stack():
-    runs = [run(steps=120), run(hyper={"beta": 3e38}, steps=120)]
+    runs = [run(steps=120), run(hyper={"beta": 1e300}, steps=120)]
     found = train(runs, DATA, device="cuda", stack=2)
     assert [t.status for t in found] == ["done", "diverged"]
 

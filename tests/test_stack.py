@@ -18,6 +18,7 @@ from disentangle.build import build_model
 from disentangle.checkpoint import read_log
 from disentangle.draws import generator
 from disentangle.images import Pixels
+from disentangle.job import Job
 from disentangle.memory import keep_freed_memory
 from disentangle.pairs import sample_pairs
 from disentangle.precision import check_precision, computing_in
@@ -401,3 +402,20 @@ def test_in_bf16_every_product_is_of_bf16(method, members, form):
         stack.advance(1)
     assert len(factors.found) > 20
     assert [name for types, name in factors.found if types != {torch.bfloat16}] == []
+
+
+def test_logs_written_after_the_next_steps_began_are_the_same(tmp_path, monkeypatch):
+    """As on a GPU, which has something to do meanwhile."""
+    runs = [run(steps=70), run(hyper={"beta": 1e300}, steps=70)]
+    monkeypatch.setattr("disentangle.stack.SPAN", 20)
+    monkeypatch.setattr("disentangle.job.SPAN", 20)
+    found = []
+    for later in (False, True):
+        monkeypatch.setattr(Job, "logs_later", later)
+        folder = tmp_path / str(later)
+        trained = train(runs, DATA, folder, device="cpu", stack=2, checkpoint_every=50, progress=False)
+        assert [t.status for t in trained] == ["done", "diverged"]
+        logs = [read_log(folder / one.key()) for one in runs]
+        found.append([[{**line, "seconds": 0} for line in lines] for lines in logs])
+    assert found[0] == found[1]
+    assert [line["step"] for line in found[0][0]] == [20, 40, 50, 60, 70]
