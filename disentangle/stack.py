@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -216,13 +217,17 @@ class Stack:
                     self._drawn[name] = torch.zeros(shape, dtype=drawn.dtype, device=self.device)
                 self._drawn[name][:count].copy_(drawn, non_blocking=True)
             self._cursor.zero_()
-            with computing_in(self.runs[0].precision, self.device):
+            with computing_in(self.runs[0].precision, self.device), self._here():
                 for _ in range(count):
                     if self._graph is None:
                         self._compute()
                     else:
                         self._graph.run(self._compute, self.optimiser)
             self._done, self.step, steps = count, self.step + count, steps - count
+
+    def _here(self) -> contextlib.AbstractContextManager[None]:
+        """Makes the stack's GPU the current one, for Triton launches on that."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else contextlib.nullcontext()
 
     def prepare(self, steps: int) -> None:
         """Make the next steps' draws now, while the device is still busy with the last."""
@@ -326,6 +331,7 @@ class Stack:
         if len(self.runs) > 1:
             model.load_state_dict(self.weights(member))
         set_form(model, "plain")
+        model.zero_grad(set_to_none=True)  # of a run alone: as large as the model, and a graph's memory
         return model.to(self.device).eval()
 
 

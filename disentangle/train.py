@@ -93,6 +93,8 @@ def train(
     ('done', 2, ['elbo', 'kl_divergence', 'log_likelihood', 'objective'])
     """
     target, asked = choose_device(device), [run.complete() for run in runs]
+    if target.type == "cuda" and target.index is None:  # rows name the one that it was
+        target = torch.device("cuda", torch.cuda.current_device())
     if stack is not None and stack < 1:
         raise InputError(f"stack must be 1 or more, got {stack}")
     check_loggers(loggers)

@@ -404,6 +404,13 @@ def test_in_bf16_every_product_is_of_bf16(method, members, form):
     assert [name for types, name in factors.found if types != {torch.bfloat16}] == []
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_finished_model_holds_no_gradients(members):
+    stack = Stack(several("vae")[:1] * members, DATA, CPU)
+    stack.advance(1)
+    assert all(p.grad is None for p in stack.finish(0).parameters())
+
+
 def test_logs_written_after_the_next_steps_began_are_the_same(tmp_path, monkeypatch):
     """As on a GPU, which has something to do meanwhile."""
     runs = [run(steps=70), run(hyper={"beta": 1e300}, steps=70)]
