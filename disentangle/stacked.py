@@ -15,7 +15,7 @@ def convolution(
 ) -> Tensor:
     """A convolution, or a transposed one, with a rectifier if asked for; arguments as torch's.
 
-    It computes in the type of ``x``; sums and the parameters' gradients are in that of the parameters.
+    It computes in the type of ``x``; sums, and the gradients of the parameters, are float32.
     """
     y: Tensor = _Convolution.apply(x, weight, bias, stride, padding, relu, transposed)  # type: ignore[no-untyped-call]
     return y
@@ -53,20 +53,17 @@ class _Convolution(torch.autograd.Function):
             weights = _weights(weight, pixels.dtype, swapped=not ctx.transposed)
             size = (pixels.shape[2], pixels.shape[3])
             by_x = _like(compute(grad, weights, None, stride, padding, gate=gate, size=size), x.dim() == 4)
-        if ctx.transposed:
-            by_weight, sums = kernels.correlate(
-                grad, pixels, kernel, stride, padding, gradient="large", gate=gate
-            )
-            by_weight = by_weight.permute(0, 4, 3, 1, 2)
-            if kernel == stride + 2 * padding:  # so many of the taps see each pixel once
-                by_bias = sums[:, padding : padding + stride, padding : padding + stride].sum((1, 2))
-            else:
-                by_bias = (grad if gate is None else grad * (gate > 0)).sum((1, 2, 3), dtype=torch.float32)
-        else:
-            by_weight, by_bias = kernels.correlate(
-                pixels, grad, kernel, stride, padding, gradient="small", gate=gate
-            )
-            by_weight = by_weight.permute(0, 4, 3, 1, 2)
+        large, small = (grad, pixels) if ctx.transposed else (pixels, grad)
+        gradient = "large" if ctx.transposed else "small"
+        by_weight, by_bias = kernels.correlate(
+            large, small, kernel, stride, padding, gradient=gradient, gate=gate
+        )
+        by_weight = by_weight.permute(0, 4, 3, 1, 2)
+        if ctx.transposed and kernel == stride + 2 * padding:  # so many of the taps see each pixel once
+            by_bias = by_bias[:, padding : padding + stride, padding : padding + stride].sum((1, 2))
+        elif ctx.transposed:
+            open_ = grad if gate is None else torch.where(gate <= 0, 0.0, grad)
+            by_bias = open_.sum((1, 2, 3), dtype=torch.float32)
         if x.dim() == 4:
             by_weight, by_bias = by_weight[0], by_bias[0]
         return by_x, by_weight.contiguous(), by_bias, None, None, None, None

@@ -90,11 +90,11 @@ def stacks(clock: Clock, given: argparse.Namespace) -> int:
         status = clock.run([str(HERE / "training.py"), *what, *how, *where], 1.0)
         if status in (0, OVER):
             return status
-        lost = [line.split()[0] for line in clock.log.read_text().splitlines() if LOST in line][-1:]
-        begun = [
-            line.split()[2].rstrip(",") for line in clock.log.read_text().splitlines() if AT_WORK in line
-        ]
-        forms = [form for form in forms if form not in (lost or begun[-1:] or forms)]
+        lines = clock.log.read_text().splitlines()
+        lost = [line.split()[0] for line in lines if LOST in line][-1:]
+        begun = [line.removeprefix(AT_WORK).partition(",")[0] for line in lines if line.startswith(AT_WORK)]
+        guilty = next(form for form in (*lost, *begun[-1:], *forms) if form in forms)
+        forms.remove(guilty)
         clock.say(f"  going on with {', '.join(forms) or 'none'}")
     return status
 
@@ -130,9 +130,8 @@ def main() -> None:
     worst = 0
     if "tests" in wanted:
         files = [str(HERE.parent / f"test_{name}.py") for name in TESTS]
-        worst = clock.run(
-            ["-m", "pytest", "-q", "-rs", "-n", "4", "-k", "gpu or cuda or kernel", *files], 0.35
-        )
+        how = ["-q", "--tb=short", "-n", "8", "-k", "gpu or cuda or kernel"]
+        worst = clock.run(["-m", "pytest", *how, *files], 0.4)
     if "layers" in wanted:
         what = ["--precisions", "tf32,bf16,fp32", "--rounds", "3", "--csv", str(given.out / "layers.csv")]
         command = [str(HERE / "kernels.py"), *what]
