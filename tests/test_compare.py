@@ -27,6 +27,9 @@ def test_precision_moves_scores_by_what_the_readme_says():
     for score, numbers in expected.items():
         assert tuple(frame.loc[score]) == numbers
     assert "-0.011 ± 0.028" in found.text
+    runs = pd.read_csv(folder).query("kind == 'run' and score == 'mig'")
+    seeds = runs.pivot(index="seed", columns="precision", values="value")
+    assert round(seeds.corr().loc["bf16", "fp32"], 2) == 0.08
     assert "7 tests, none of which shows a difference" in found.text
     assert max(len(row) for row in found.text.splitlines() if row.startswith("|")) <= 105
 
