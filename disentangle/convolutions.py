@@ -110,25 +110,27 @@ def set_form(model: nn.Module, form: Form) -> None:
 def _by_kernels(layer: Any, x: Tensor) -> Tensor:
     from disentangle.stacked import convolution  # needs Triton, which not every machine has
 
+    [cast] = _cast(x)  # the parameters' gradients are summed in float32
     settings = layer.stride[0], layer.padding[0], layer.rectified, isinstance(layer, ConvTranspose2d)
-    return convolution(_cast(x), layer.weight, layer.bias, *settings)  # sums its gradients in float32
+    return convolution(cast, layer.weight, layer.bias, *settings)
 
 
-def _given(layer: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor, int, int]:
+def _given(layer: Any, x: Tensor) -> tuple[Any, ...]:
     """Input, weight, bias, stride and padding."""
-    return _cast(x), _cast(layer.weight), _cast(layer.bias), layer.stride[0], layer.padding[0]
+    return *_cast(x, layer.weight, layer.bias), layer.stride[0], layer.padding[0]
 
 
-def _cast(x: Tensor) -> Tensor:
-    """The tensor in the type that `torch.autocast` asks for.
+def _cast(x: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in the type that `torch.autocast` asks for.
 
     Under `torch.vmap` that does it too late: a CPU would compute in float32, and torch refuses an input of
     another type than the bias.
     """
     kind = x.device.type
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        return x.to(torch.get_autocast_dtype(kind))
-    return x
+        dtype = torch.get_autocast_dtype(kind)
+        return tuple(tensor.to(dtype) for tensor in (x, *parameters))
+    return x, *parameters
 
 
 def convolution_by_matmul(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:

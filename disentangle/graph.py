@@ -15,27 +15,23 @@ class StepGraph:
 
     The step must read and write at addresses that stay, allocate what it keeps in its first run, and never
     wait for the device. Replayed, it computes what it computed when it was recorded, on what is there now.
-
-    Args:
-        device: the GPU.
+    Its GPU must be the current one whenever it runs.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self) -> None:
         self._runs = 0
         self._side: Any = None
         self._graph: Any = None
 
-    def run(self, step: Callable[[], None], optimiser: torch.optim.Optimizer) -> None:
-        """One more step; ``optimiser`` is the one whose gradients it computes."""
-        with torch.cuda.device(self.device):  # capturing and new streams ask for the current one
-            if self._graph is None and self._runs < WARM:
-                self._on_side_stream(step)
-                self._runs += 1
-                return
-            if self._graph is None:
-                self._graph = self._recorded(step, optimiser)
-            self._graph.replay()  # recording computed nothing
+    def run(self, step: Callable[[], None], optimiser: torch.optim.Optimizer | None = None) -> None:
+        """One more step; ``optimiser`` is the one whose gradients it computes, if there is one."""
+        if self._graph is None and self._runs < WARM:
+            self._on_side_stream(step)
+            self._runs += 1
+            return
+        if self._graph is None:
+            self._graph = self._recorded(step, optimiser)
+        self._graph.replay()  # recording computed nothing
 
     def _on_side_stream(self, step: Callable[[], None]) -> None:
         """A step as recording wants the ones before it, on a stream that is not the default one."""
@@ -47,9 +43,10 @@ class StepGraph:
             step()
         here.wait_stream(self._side)
 
-    def _recorded(self, step: Callable[[], None], optimiser: torch.optim.Optimizer) -> Any:
+    def _recorded(self, step: Callable[[], None], optimiser: torch.optim.Optimizer | None) -> Any:
         graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
-        optimiser.zero_grad(set_to_none=True)  # so that the graph has gradients of its own, written anew
+        if optimiser is not None:
+            optimiser.zero_grad(set_to_none=True)  # so that the graph has gradients of its own, written anew
         try:
             with torch.cuda.graph(graph, stream=self._side):
                 step()

@@ -33,6 +33,16 @@ def _read(start, offsets, inside, gate, GATED: tl.constexpr):  # type: ignore[no
 
 
 @triton.jit
+def _with_bias(total, bias, f, F: tl.constexpr, BIASED: tl.constexpr, RELU: tl.constexpr):  # type: ignore[no-untyped-def]
+    """A tile's sums with what is left to do to them."""
+    if BIASED:
+        total += tl.load(bias + f, mask=f < F, other=0.0)[None, :]
+    if RELU:
+        total = tl.where(total <= 0, 0.0, total)  # a maximum would take NaN for zero
+    return total
+
+
+@triton.jit
 def _convolve(  # type: ignore[no-untyped-def]
     x, gate, w, bias, y, rows_in_all,
     H: tl.constexpr, W: tl.constexpr, C: tl.constexpr,
@@ -70,10 +80,7 @@ def _convolve(  # type: ignore[no-untyped-def]
         known = (ks < KERNEL * KERNEL * C)[:, None] & (f < F)[None, :]
         weights = tl.load(w + f[None, :] * (KERNEL * KERNEL * C) + ks[:, None], mask=known, other=0.0)
         total += tl.dot(_read(x, at, inside, gate, GATED), weights, input_precision=PRECISION)
-    if BIASED:
-        total += tl.load(bias + member * F + f, mask=f < F, other=0.0)[None, :]
-    if RELU:
-        total = tl.where(total <= 0, 0.0, total)  # a maximum would take NaN for zero
+    total = _with_bias(total, bias + member * F, f, F, BIASED, RELU)
     out = (member * rows_in_all + rows)[:, None] * F + f[None, :]
     tl.store(y + out, total.to(y.dtype.element_ty), mask=(rows < rows_in_all)[:, None] & (f < F)[None, :])
 
@@ -128,10 +135,7 @@ def _spread(  # type: ignore[no-untyped-def]
             total += tl.sum(patch.to(tl.float32) * single[None, :], axis=1)[:, None]
         else:
             total += tl.dot(patch, weights, input_precision=PRECISION)
-    if BIASED:
-        total += tl.load(bias + member * F + f, mask=f < F, other=0.0)[None, :]
-    if RELU:
-        total = tl.where(total <= 0, 0.0, total)  # a maximum would take NaN for zero
+    total = _with_bias(total, bias + member * F, f, F, BIASED, RELU)
     high, wide = row * STRIDE + down, column * STRIDE + right
     out = ((member * BATCH + image) * OUT_H + high) * OUT_W + wide
     kept = (rows < rows_in_all) & (high < OUT_H) & (wide < OUT_W)
@@ -221,76 +225,51 @@ def _precision(x: Tensor) -> str:
 
 
 def convolve(
-    x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int, *, relu: bool = False,
-    gate: Tensor | None = None, size: tuple[int, int],
+    x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int, *, transposed: bool,
+    size: tuple[int, int], relu: bool = False, gate: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """A convolution of each model.
+    """A convolution of each model, or a transposed one.
 
     Args:
         x: ``(n, B, H, W, C)``, contiguous.
         w: ``(n, F, k, k, C)``, contiguous, of the type of ``x``.
         bias: ``(n, F)``, or none.
         stride, padding: in pixels.
+        transposed: which of both; of a transposed one the kernel's side is a multiple of the stride.
+        size: height and width of the output.
         relu: set what is negative to zero.
         gate: of the shape of ``x``, which counts as zero where this is not positive.
-        size: height and width of the output.
 
     Returns:
         ``(n, B, H', W', F)``, of the type of ``x``.
     """
     n, batch, height, width, channels = x.shape
-    features, kernel = w.shape[1:3]
+    features, side = w.shape[1:3]
     y = torch.empty((n, batch, *size, features), dtype=x.dtype, device=x.device)
-    rows = batch * size[0] * size[1]
-    tiles = _tiles(channels, features, x.element_size(), _precision(x))
-    _convolve[(triton.cdiv(rows, tiles["TILE"]), n)](
+    kernel, phases = (_spread, stride) if transposed else (_convolve, 1)  # in each direction
+    rows = batch * triton.cdiv(size[0], phases) * triton.cdiv(size[1], phases)
+    precision = _precision(x)
+    tiles = _tiles(channels, features, x.element_size(), precision)
+    kernel[(triton.cdiv(rows, tiles["TILE"]), n, phases * phases)](
         x, x if gate is None else gate, w, w if bias is None else bias, y, rows,
         H=height, W=width, C=channels, OUT_H=size[0], OUT_W=size[1], F=features,
-        KERNEL=kernel, STRIDE=stride, PADDING=padding, BATCH=batch, **tiles,
-        GATED=gate is not None, BIASED=bias is not None, RELU=relu, PRECISION=_precision(x),
-    )  # fmt: skip
-    return y
-
-
-def spread(
-    x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int, *, relu: bool = False,
-    gate: Tensor | None = None, size: tuple[int, int],
-) -> Tensor:  # fmt: skip
-    """A transposed convolution of each model; arguments and result as of `convolve`.
-
-    The kernel's side is a multiple of the stride.
-    """
-    n, batch, height, width, channels = x.shape
-    features, kernel = w.shape[1:3]
-    y = torch.empty((n, batch, *size, features), dtype=x.dtype, device=x.device)
-    rows = batch * triton.cdiv(size[0], stride) * triton.cdiv(size[1], stride)
-    tiles = _tiles(channels, features, x.element_size(), _precision(x))
-    _spread[(triton.cdiv(rows, tiles["TILE"]), n, stride * stride)](
-        x, x if gate is None else gate, w, w if bias is None else bias, y, rows,
-        H=height, W=width, C=channels, OUT_H=size[0], OUT_W=size[1], F=features,
-        KERNEL=kernel, STRIDE=stride, PADDING=padding, BATCH=batch, **tiles,
-        GATED=gate is not None, BIASED=bias is not None, RELU=relu, PRECISION=_precision(x),
+        KERNEL=side, STRIDE=stride, PADDING=padding, BATCH=batch, **tiles,
+        GATED=gate is not None, BIASED=bias is not None, RELU=relu, PRECISION=precision,
     )  # fmt: skip
     return y
 
 
 def correlate(
-    large: Tensor,
-    small: Tensor,
-    kernel: int,
-    stride: int,
-    padding: int,
-    *,
-    gradient: str,
+    large: Tensor, small: Tensor, kernel: int, stride: int, padding: int, *, by_large: bool,
     gate: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The gradients by weight and bias of each model's convolution, or of its transposed one.
 
     Args:
         large: the side of the convolution's input ``(n, B, H, W, C)``, contiguous.
         small: that of its output ``(n, B, H', W', F)``, contiguous.
         kernel, stride, padding: in pixels.
-        gradient: which of both is that: ``"small"`` of a convolution, ``"large"`` of a transposed one.
+        by_large: whether ``large`` is the gradient, as of a transposed convolution; else ``small`` is.
         gate: of the shape of the gradient, which counts as zero where this is not positive.
 
     Returns:
@@ -299,9 +278,9 @@ def correlate(
     """
     n, batch, height, width, channels = large.shape
     out_height, out_width, features = small.shape[2:]
-    by_large = gradient == "large"
     rows, depth = batch * out_height * out_width, kernel * kernel * channels
-    tiles = _correlation_tiles(depth, features, large.element_size(), _precision(large))
+    precision = _precision(large)
+    tiles = _correlation_tiles(depth, features, large.element_size(), precision)
     parts = triton.cdiv(rows, WHOLE_SUM)
     part = triton.cdiv(triton.cdiv(rows, parts), tiles["TILE"]) * tiles["TILE"]
     by_weight = torch.empty((parts, n, depth, features), dtype=torch.float32, device=large.device)
@@ -312,7 +291,7 @@ def correlate(
         KERNEL=kernel, STRIDE=stride, PADDING=padding, BATCH=batch,
         **tiles, PART=part,
         GATED_LARGE=by_large and gate is not None, GATED_SMALL=not by_large and gate is not None,
-        SUMS_OF_LARGE=by_large, PRECISION=_precision(large),
+        SUMS_OF_LARGE=by_large, PRECISION=precision,
     )  # fmt: skip
     shape = (n, kernel, kernel, channels)
     return by_weight.sum(0).view(*shape, features), sums.sum(0).view(shape if by_large else (n, features))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import numpy as np
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 SPAN = 50  # steps whose draws are made at once, and between reads of the losses
 # Settings of methods on pairs that the trainer draws with; the loss must not read them.
 DRAWING = ("k", "pairs")
-FORMS: dict[str, Form] = {
-    "plain": "plain", "grouped": "plain", "cpu": "cpu", "matmul": "matmul", "triton": "triton",
-}  # fmt: skip
+FORMS: dict[str, Form] = {form: form for form in get_args(Form)} | {"grouped": "plain"}
 State = dict[str, Any]  # of one run: its parameters and Adam's moments, as tensors on the CPU
 
 
@@ -134,7 +132,7 @@ class Stack:
             self._load_moments([state for state in moments if state is not None])
         self.form = self._choose(form)
         self._compiled: Any = torch.compile(self._values) if compiled else None
-        self._graph = StepGraph(device) if (device.type == "cuda" if graph is None else graph) else None
+        self._graph = StepGraph() if (device.type == "cuda" if graph is None else graph) else None
         self._buffers()
         self._ahead: tuple[int, int, dict[str, Tensor]] | None = None
 
@@ -226,7 +224,7 @@ class Stack:
             self._done, self.step, steps = count, self.step + count, steps - count
 
     def _here(self) -> contextlib.AbstractContextManager[None]:
-        """Makes the stack's GPU the current one, for Triton launches on that."""
+        """Makes the stack's GPU the current one: Triton launches there, and so are graphs recorded."""
         return torch.cuda.device(self.device) if self.device.type == "cuda" else contextlib.nullcontext()
 
     def prepare(self, steps: int) -> None:

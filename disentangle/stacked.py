@@ -30,10 +30,11 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         pixels, kernel = _pixels(x), weight.shape[-1]
         height, width = (_side(side, kernel, stride, padding, transposed) for side in x.shape[-2:])
-        compute = kernels.spread if transposed else kernels.convolve
         weights = _weights(weight, pixels.dtype, swapped=transposed)
-        biases = bias.reshape(len(pixels), -1)
-        y = compute(pixels, weights, biases, stride, padding, relu=relu, size=(height, width))
+        biases, size = bias.reshape(len(pixels), -1), (height, width)
+        y = kernels.convolve(
+            pixels, weights, biases, stride, padding, transposed=transposed, size=size, relu=relu
+        )
         return _like(y, x.dim() == 4)
 
     @staticmethod
@@ -49,14 +50,13 @@ class _Convolution(torch.autograd.Function):
         stride, padding, kernel = ctx.stride, ctx.padding, weight.shape[-1]
         by_x = None
         if ctx.needs_input_grad[0]:
-            compute = kernels.convolve if ctx.transposed else kernels.spread
-            weights = _weights(weight, pixels.dtype, swapped=not ctx.transposed)
-            size = (pixels.shape[2], pixels.shape[3])
-            by_x = _like(compute(grad, weights, None, stride, padding, gate=gate, size=size), x.dim() == 4)
+            back = not ctx.transposed  # the gradient by the input is the other kind of convolution
+            weights, size = _weights(weight, pixels.dtype, swapped=back), (pixels.shape[2], pixels.shape[3])
+            y = kernels.convolve(grad, weights, None, stride, padding, transposed=back, size=size, gate=gate)
+            by_x = _like(y, x.dim() == 4)
         large, small = (grad, pixels) if ctx.transposed else (pixels, grad)
-        gradient = "large" if ctx.transposed else "small"
         by_weight, by_bias = kernels.correlate(
-            large, small, kernel, stride, padding, gradient=gradient, gate=gate
+            large, small, kernel, stride, padding, by_large=ctx.transposed, gate=gate
         )
         by_weight = by_weight.permute(0, 4, 3, 1, 2)
         if ctx.transposed and kernel == stride + 2 * padding:  # so many of the taps see each pixel once

@@ -387,9 +387,10 @@ class Factors(TorchDispatchMode):
         self.found = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.name().split("::")[1].split(".")[0] in self.PRODUCTS:
-            at = {"addmm": (1, 2), "baddbmm": (1, 2)}.get(func.name().split("::")[1].split(".")[0], (0, 1))
-            self.found.append(({args[i].dtype for i in at}, func.name()))
+        kind = func.overloadpacket.__name__
+        if kind in self.PRODUCTS:
+            factors = args[1:3] if kind in ("addmm", "baddbmm") else args[:2]  # after what they are added to
+            self.found.append(({factor.dtype for factor in factors}, func.name()))
         return func(*args, **(kwargs or {}))
 
 

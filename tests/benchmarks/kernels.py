@@ -30,10 +30,12 @@ from typing import Any
 import pandas as pd
 import torch
 from peers import floor
+from tables import reason, save
 from torch import Tensor, nn
 
 from disentangle import nets
 from disentangle.convolutions import Conv2d, ConvTranspose2d, Form, set_form
+from disentangle.graph import WARM, StepGraph
 from disentangle.precision import computing_in
 from disentangle.provenance import hardware
 
@@ -113,7 +115,7 @@ def measure(given: argparse.Namespace) -> pd.DataFrame:
             least = 1e3 * lowest(layer[0], shape, given, rate, copied, precision)
             known = {"layer": name, "precision": precision, "members": given.members, "batch": given.batch}
             found += [{**known, **timed.told(), "floor_ms": least, **here} for timed in forms.values()]
-            save(pd.DataFrame(found), given)  # a command that is cut short loses nothing
+            save(pd.DataFrame(found), given.csv)  # a command that is cut short loses nothing
     return pd.DataFrame(found)
 
 
@@ -129,12 +131,22 @@ class Timed:
                 torch.manual_seed(0)
                 gradient = torch.randn(own.forward().shape, device="cuda")
                 own.prepare(gradient)
-                outcome = own.run()
-                self.graph = recorded(own.run)
+                # As a graph: eager, Python would take longer to start it than the device to do it.
+                self.own, self.graph = own, StepGraph()
+                for _ in range(WARM + 1):
+                    self.step()
             if given.check:
-                self.error = difference(stacked, gradient, outcome)
+                self.error = difference(stacked, gradient, self.outcome)
         except Exception as error:  # Triton's have no common parent with torch's
-            self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.problem = reason(error)
+
+    def step(self) -> None:
+        """Forward and backward; recorded, what it keeps is where the graph writes."""
+
+        def compute() -> None:
+            self.outcome = self.own.run()
+
+        self.graph.run(compute)
 
     def turn(self, repeats: int = 5) -> None:
         if self.problem:
@@ -142,7 +154,7 @@ class Timed:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
         for _ in range(repeats):
-            self.graph.replay()
+            self.step()
         end.record()
         end.synchronize()
         self.times.append(float(begin.elapsed_time(end)) / repeats)
@@ -152,21 +164,6 @@ class Timed:
         if self.times:
             found |= {"ms": statistics.median(self.times), "least": min(self.times), "most": max(self.times)}
         return found
-
-
-def recorded(work: Any) -> Any:
-    """Work as a CUDA graph: eager, Python would take longer to start it than the device to do it."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            work()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=side):
-        kept = work()
-    graph.kept = kept  # type: ignore[attr-defined]  # or its memory would be given to others
-    return graph
 
 
 def difference(stacked: Stacked, gradient: Tensor, outcome: list[Tensor]) -> float:
@@ -183,12 +180,6 @@ def difference(stacked: Stacked, gradient: Tensor, outcome: list[Tensor]) -> flo
 
 def far(a: Tensor, b: Tensor) -> float:
     return float(((a.double() - b).norm() / b.norm()).detach())
-
-
-def save(frame: pd.DataFrame, given: argparse.Namespace) -> None:
-    if given.csv:
-        given.csv.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(given.csv, index=False, float_format="%.6g")
 
 
 def lowest(
@@ -308,7 +299,7 @@ def main() -> None:
     given = parser.parse_args()
     frame = compile_all(given) if given.compile else measure(given)
     print(frame.drop(columns=["hardware", "torch"], errors="ignore").round(5).to_string(index=False))
-    save(frame, given)
+    save(frame, given.csv)
 
 
 if __name__ == "__main__":

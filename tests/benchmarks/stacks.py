@@ -28,6 +28,7 @@ from typing import Any
 import pandas as pd
 import torch
 from peers import floor, network
+from tables import reason, save
 
 from disentangle.data import FactorData
 from disentangle.datasets import dsprites
@@ -138,16 +139,11 @@ def attempt(way: Way, work: Any) -> None:
         work()
     except Exception as error:  # Triton's errors have no common parent with torch's
         out = is_out_of_memory(error)
-        problem = "out of memory, beside the other forms" if out else told(error)
+        problem = "out of memory, beside the other forms" if out else reason(error)
         check_device(way, problem)
     else:
         return
     way.give_up(problem)  # outside the handler, whose traceback would keep the memory
-
-
-def told(error: Exception) -> str:
-    """An error on a line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def check_device(way: Way, problem: str) -> None:
@@ -230,6 +226,4 @@ def main(given: argparse.Namespace) -> None:
         found += measure(method, size, precision, data, given)
         frame = pd.DataFrame(found)
         print(frame.drop(columns=["hardware", "torch", "batch"]).round(4).to_string(index=False), flush=True)
-        if given.csv:  # after each group: a command that is cut short loses nothing
-            given.csv.parent.mkdir(parents=True, exist_ok=True)
-            frame.to_csv(given.csv, index=False, float_format="%.6g")
+        save(frame, given.csv)  # after each group: a command that is cut short loses nothing

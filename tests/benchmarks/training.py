@@ -36,6 +36,7 @@ import numpy as np
 import pandas as pd
 import torch
 from peers import environments, floor
+from tables import save
 
 from disentangle.datasets import dsprites
 from disentangle.precision import has_bf16
@@ -220,9 +221,7 @@ def main() -> None:
     hidden = ["flops_per_step", "batch", "rounds", "steps", "threads", "hardware", "versions"]
     print(frame.drop(columns=hidden, errors="ignore").round(3).to_string(index=False))
     print(frame[["side", "versions"]].drop_duplicates().to_string(index=False))
-    if given.csv:
-        given.csv.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(given.csv, index=False, float_format="%.6g")
+    save(frame, given.csv)
 
 
 if __name__ == "__main__":
